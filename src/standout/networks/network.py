@@ -1,0 +1,30 @@
+"""The face that every network shows to strategies, training and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from standout.shapes import Image, Logits, Maps
+
+LEVELS = ("encoder4", "encoder8", "encoder16", "encoder32", "decoder32", "decoder16", "decoder8", "decoder4")
+
+
+class Network(nn.Module):
+    """Turns an image into a map's logits; takes RGB in 0..1 and does its own preprocessing first.
+
+    Attributes
+    ----------
+    channels : level name to its number of channels; the number in a level's name is its stride.
+    """
+
+    channels: Mapping[str, int] = {}
+
+    def forward(self, image: Image, levels: Sequence[str] = ()) -> Maps:
+        """Return logits (N, 1, H, W) at the image's size and the features of the asked levels."""
+        raise NotImplementedError  # abstract
+
+    def head(self, feature: Tensor, size: tuple[int, int]) -> Logits:
+        """Return the logits (N, 1, *size) that the network's own head reads from its last decoder level."""
+        raise NotImplementedError  # abstract

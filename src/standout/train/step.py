@@ -1,0 +1,106 @@
+"""One network plus a list of strategies: the one seam between training and ideas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from standout.distill.strategy import Strategy, changes_target
+from standout.errors import StandoutError
+from standout.losses import binary_cross_entropy
+from standout.networks.network import Network
+from standout.shapes import Batch, Logits, Maps, Mask, Progress
+
+Task = Callable[[Logits, Mask], Tensor]
+
+
+class TrainingStep(nn.Module):
+    """Gives named terms to minimise for one batch; their sum is the loss.
+
+    Parameters
+    ----------
+    network : what is trained; shows the face of `standout.networks.network.Network`.
+    strategies : what exists only in training; they are bound here, before any optimiser is made.
+    task : the supervised loss, of logits (N, 1, H, W) and mask (N, 1, H, W) in [0, 1].
+    samples : size of the training set, for strategies that remember something of each sample.
+
+    Raises
+    ------
+    ValueError : two strategies change the label, or a strategy asks for a level that the network lacks.
+    """
+
+    def __init__(
+        self, network: Network, strategies: Sequence[Strategy] = (), *, task: Task = binary_cross_entropy, samples: int = 0
+    ) -> None:
+        super().__init__()
+        changers = [type(s).__name__ for s in strategies if changes_target(s)]
+        if len(changers) > 1:
+            raise ValueError(f"only one strategy may change the label, not {' and '.join(changers)}")
+        self.network = network
+        self.strategies = nn.ModuleList(strategies)
+        self.task = task
+        for strategy in strategies:
+            strategy.bind(network, samples)
+        # dict.fromkeys keeps the order and drops what two strategies both ask for
+        self.levels = tuple(dict.fromkeys(level for s in strategies for level in s.levels))
+        self.views = tuple(dict.fromkeys(view for s in strategies for view in s.views))
+        missing = [level for level in self.levels if level not in network.channels]
+        if missing:
+            raise ValueError(
+                f"{type(network).__name__} has no level {', '.join(missing)}; it has {', '.join(network.channels) or 'none'}"
+            )
+        self._last: tuple[Maps, Batch] | None = None
+
+    def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Return the weighted terms of this batch by name; minimise their sum.
+
+        Raises
+        ------
+        StandoutError : a strategy needs a view, an index or an affine that the batch does not carry.
+        RuntimeError : the step before had a strategy with a memory and `after_step` was forgotten.
+        """
+        if self.training and self._last is not None and any(_remembers(s) for s in self._each()):
+            raise RuntimeError("call after_step(progress) after the optimiser's step: a strategy keeps a memory")
+        missing = [view for view in self.views if view not in batch.views]
+        if missing:
+            raise StandoutError("view-missing", "a strategy needs a view that the loader did not supply", ", ".join(missing))
+        maps = self.network(batch.image, self.levels)
+        mask, weight = batch.mask, 1.0
+        for strategy in self._each():
+            weight *= strategy.task_weight
+            if changes_target(strategy):
+                mask = strategy.target(batch, progress)
+        terms = {"task": weight * self.task(maps.logits, mask)} if weight != 0 else {}
+        for strategy in self._each():
+            for name, term in strategy(maps, batch, self.network, progress).items():
+                if name in terms:
+                    raise ValueError(f"two strategies give a term named {name!r}; list each strategy once")
+                terms[name] = term
+        if self.training:
+            self._last = (Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()}), batch)
+        return terms
+
+    @torch.no_grad()
+    def after_step(self, progress: Progress) -> None:
+        """Let the strategies update what they remember; call it after the optimiser's step."""
+        if self._last is None:
+            return
+        maps, batch = self._last
+        self._last = None
+        for strategy in self._each():
+            strategy.after_step(maps, batch, self.network, progress)
+
+    @torch.no_grad()
+    def after_epoch(self, progress: Progress, scores: Mapping[str, float] | None = None) -> None:
+        """Tell the strategies the validation scores, by measure name."""
+        for strategy in self._each():
+            strategy.after_epoch(self.network, progress, scores or {})
+
+    def _each(self) -> list[Strategy]:
+        return [s for s in self.strategies if isinstance(s, Strategy)]
+
+
+def _remembers(strategy: Strategy) -> bool:
+    return type(strategy).after_step is not Strategy.after_step
