@@ -28,5 +28,7 @@ __all__ = [  # noqa: PLE0604 - every name is a string of the table above
 ]
 
 __getattr__, __dir__ = late_names(
-    __name__, _LATE, rooms=("cutout", "data", "distill", "evaluate", "export", "losses", "metrics", "networks", "train")
+    __name__,
+    _LATE,
+    rooms=("cutout", "data", "distill", "evaluate", "export", "losses", "metrics", "networks", "train"),
 )

@@ -22,7 +22,9 @@ def printable(name: object) -> str:
     """
     text = str(name)
     return "".join(
-        c if (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF) else c.encode("unicode_escape", "surrogatepass").decode()
+        c
+        if (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF)
+        else c.encode("unicode_escape", "surrogatepass").decode()
         for c in text
     )
 
@@ -40,7 +42,13 @@ class StandoutError(Exception):
     """
 
     def __init__(
-        self, code: str, what: str, where: str | Path | object = "", how: str = "", *, exit_code: int = EXIT_FAILED
+        self,
+        code: str,
+        what: str,
+        where: str | Path | object = "",
+        how: str = "",
+        *,
+        exit_code: int = EXIT_FAILED,
     ) -> None:
         self.code = code
         self.what = what

@@ -32,7 +32,12 @@ class TrainingStep(nn.Module):
     """
 
     def __init__(
-        self, network: Network, strategies: Sequence[Strategy] = (), *, task: Task = binary_cross_entropy, samples: int = 0
+        self,
+        network: Network,
+        strategies: Sequence[Strategy] = (),
+        *,
+        task: Task = binary_cross_entropy,
+        samples: int = 0,
     ) -> None:
         super().__init__()
         changers = [type(s).__name__ for s in strategies if changes_target(s)]
@@ -62,10 +67,14 @@ class TrainingStep(nn.Module):
         RuntimeError : the step before had a strategy with a memory and `after_step` was forgotten.
         """
         if self.training and self._last is not None and any(_remembers(s) for s in self._each()):
-            raise RuntimeError("call after_step(progress) after the optimiser's step: a strategy keeps a memory")
+            raise RuntimeError(
+                "call after_step(progress) after the optimiser's step: a strategy keeps a memory"
+            )
         missing = [view for view in self.views if view not in batch.views]
         if missing:
-            raise StandoutError("view-missing", "a strategy needs a view that the loader did not supply", ", ".join(missing))
+            raise StandoutError(
+                "view-missing", "a strategy needs a view that the loader did not supply", ", ".join(missing)
+            )
         maps = self.network(batch.image, self.levels)
         mask, weight = batch.mask, 1.0
         for strategy in self._each():
@@ -79,7 +88,10 @@ class TrainingStep(nn.Module):
                     raise ValueError(f"two strategies give a term named {name!r}; list each strategy once")
                 terms[name] = term
         if self.training:
-            self._last = (Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()}), batch)
+            self._last = (
+                Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()}),
+                batch,
+            )
         return terms
 
     @torch.no_grad()

@@ -1,0 +1,297 @@
+"""The only place that gives a result its final name, and what guards a folder of results.
+
+A result is written beside its final place under a temporary name, flushed to the disk, and renamed: at every
+instant the final name holds either the old result or the new one, never a part of either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import hashlib
+import json
+import os
+import secrets
+import socket
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from standout.errors import StandoutError
+
+TEMPORARY_PREFIX = ".standout-"
+TEMPORARY_SUFFIX = ".tmp"
+LONGEST_NAME = 255
+"""Bytes that a file name may have on every common file system."""
+
+Content = bytes | Callable[[BinaryIO], object]
+
+
+def temporary_path(final: Path) -> Path:
+    """Return a fresh name beside `final`; `remove_leftovers` knows such names."""
+    return final.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether the name is one that `temporary_path` gives."""
+    return path.name.startswith(TEMPORARY_PREFIX) and path.name.endswith(TEMPORARY_SUFFIX)
+
+
+def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True) -> Path:
+    """Write bytes, or what a function writes to a binary file, and give them their name in one rename.
+
+    Returns the final path. Parents are made. The file has the permissions of the umask.
+
+    Raises
+    ------
+    StandoutError : the destination is a folder, a device or a link, exists while `overwrite` is false, or the
+        disk refuses; nothing with the final name has changed and no temporary file is left.
+    """
+    path = Path(path)
+    _check_destination(path, overwrite)
+    temporary = temporary_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            if isinstance(content, bytes | bytearray | memoryview):
+                file.write(content)
+            else:
+                content(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _rename_new(temporary, path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise disk_error(error, path) from error
+        raise
+    return path
+
+
+def commit_folder(temporary: Path, final: Path) -> Path:
+    """Give a finished temporary folder its final name by one rename, after flushing it to the disk.
+
+    Raises
+    ------
+    OSError : the rename or the flush failed; the caller still owns the temporary folder.
+    """
+    sync_folder(temporary)
+    temporary.rename(final)
+    sync_folder(final.parent)
+    return final
+
+
+def _rename_new(temporary: Path, path: Path) -> None:
+    # A hard link fails where the name exists, so two writers cannot both win; not every file system has links.
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError:
+        if path.exists():
+            raise _exists(path) from None
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+
+
+def _exists(path: Path) -> StandoutError:
+    return StandoutError("file-exists", "file exists already", path, "pass --overwrite or another --output")
+
+
+def _check_destination(path: Path, overwrite: bool) -> None:
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise StandoutError(
+            "name-too-long", f"file name has over {LONGEST_NAME} bytes", path, "choose a shorter one"
+        )
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise disk_error(error, path) from error
+    if not stat.S_ISREG(mode):
+        raise StandoutError("not-a-file", "destination is no regular file", path, "choose another --output")
+    if not overwrite:
+        raise _exists(path)
+
+
+def disk_error(error: OSError, path: str | Path) -> StandoutError:
+    """Return the one-line failure for what the operating system refused."""
+    remedies = {
+        errno.ENOSPC: "free some space and run again",
+        errno.EDQUOT: "your quota is used up; free some space and run again",
+        errno.EACCES: "check its permissions",
+        errno.EPERM: "check its permissions",
+        errno.EROFS: "choose a place that can be written",
+        errno.ENOENT: "check the path",
+        errno.ENOTDIR: "a part of the path is a file",
+    }
+    what = (error.strerror or str(error)).lower()
+    return StandoutError("disk", what, path, remedies.get(error.errno or 0, "check the disk"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk, where the system can do that."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Delete the temporary files that killed processes left directly in `folder`; return their paths.
+
+    Call it only while holding the folder's lock, so that no living process still writes to one.
+    """
+    leftovers = [path for path in sorted(folder.iterdir()) if is_temporary(path) and not path.is_dir()]
+    for path in leftovers:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    return leftovers
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FolderLock:
+    """Holds a folder for one process; a second one is refused at once, told who holds it.
+
+    A record lock dies with its process however that dies, and a forked worker does not inherit it. The file is
+    opened once and kept open: closing any other handle of it in this process would drop the lock.
+
+    Raises
+    ------
+    StandoutError : another process holds the folder; names its pid, host and start time.
+    """
+
+    NAME = "lock"
+
+    def __init__(self, folder: str | Path, *, name: str = NAME) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / name
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Not through `with`: the handle lives as long as the lock.
+            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        if not _try_lock(self._file):
+            holder = self._file.read(4096).decode(errors="replace")
+            self._file.close()
+            self._file = None
+            raise StandoutError(
+                "folder-in-use", "folder is in use", f"{self.folder} is held by {holder or 'another process'}",
+                "wait or use another --output",
+            )  # fmt: skip
+        started = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on host {socket.gethostname()} since {started}".encode())
+        self._file.flush()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            # The file stays: unlinking it would let two processes lock two files of one name.
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+
+def _try_lock(file: BinaryIO) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise disk_error(error, file.name) from error
+    return True
+
+
+class Ledger:
+    """An append-only file of JSON objects, one a line; what a killed writer left half is dropped.
+
+    Parameters
+    ----------
+    path : the file; made with its folder on the first `append`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the whole lines in order; a torn last line is left out.
+
+        Raises
+        ------
+        StandoutError : a line in the middle is no JSON object.
+        """
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict):
+                raise StandoutError(
+                    "ledger-damaged",
+                    "ledger line is damaged",
+                    f"{self.path} line {number}",
+                    "delete that line",
+                )
+            yield entry
+
+    def repair(self) -> None:
+        """Cut off a torn last line, so that the next entry starts on a line of its own."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            os.truncate(self.path, whole)
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add one entry; it is on its way to the disk when this returns, whole or not at all to a reader."""
+        line = json.dumps({"schema": 1, **entry}, allow_nan=False).encode() + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                if os.write(handle, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise disk_error(error, self.path) from error
