@@ -109,9 +109,7 @@ def _exists(path: Path) -> StandoutError:
 
 def _check_destination(path: Path, overwrite: bool) -> None:
     if len(os.fsencode(path.name)) > LONGEST_NAME:
-        raise StandoutError(
-            "name-too-long", f"file name has over {LONGEST_NAME} bytes", path, "choose a shorter one"
-        )
+        raise StandoutError("name-too-long", f"file name has over {LONGEST_NAME} bytes", path, "choose a shorter one")
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -47,9 +47,7 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            raise StandoutError(
-                "unknown-name", "unknown verb", args[0], nearest(args[0], VERBS), exit_code=EXIT_USAGE
-            )
+            raise StandoutError("unknown-name", "unknown verb", args[0], nearest(args[0], VERBS), exit_code=EXIT_USAGE)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -134,9 +132,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         sys.exit(
             fail(
-                StandoutError(
-                    "memory", "out of memory", "", "use smaller pictures, a smaller batch or fewer workers"
-                ),
+                StandoutError("memory", "out of memory", "", "use smaller pictures, a smaller batch or fewer workers"),
                 arguments,
             )
         )
@@ -165,11 +161,7 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
     message = " ".join(message.split())
     place = ""
     if isinstance(error, click.NoSuchOption):
-        known = [
-            option
-            for parameter in (error.ctx.command.params if error.ctx else [])
-            for option in parameter.opts
-        ]
+        known = [option for parameter in (error.ctx.command.params if error.ctx else []) for option in parameter.opts]
         return StandoutError(
             "unknown-option",
             "unknown option",

@@ -60,5 +60,3 @@ class PixelStrategy(Strategy):
     def teacher(self, batch: Batch) -> Map:
         """Return the teacher's foreground probability at temperature 1, (N, 1, H, W), without gradient."""
         raise NotImplementedError  # abstract
-
-

@@ -67,9 +67,7 @@ class TrainingStep(nn.Module):
         RuntimeError : the step before had a strategy with a memory and `after_step` was forgotten.
         """
         if self.training and self._last is not None and any(_remembers(s) for s in self._each()):
-            raise RuntimeError(
-                "call after_step(progress) after the optimiser's step: a strategy keeps a memory"
-            )
+            raise RuntimeError("call after_step(progress) after the optimiser's step: a strategy keeps a memory")
         missing = [view for view in self.views if view not in batch.views]
         if missing:
             raise StandoutError(
