@@ -53,9 +53,8 @@ class TrainingStep(nn.Module):
         self.views = tuple(dict.fromkeys(view for s in strategies for view in s.views))
         missing = [level for level in self.levels if level not in network.channels]
         if missing:
-            raise ValueError(
-                f"{type(network).__name__} has no level {', '.join(missing)}; it has {', '.join(network.channels) or 'none'}"
-            )
+            known = ", ".join(network.channels) or "none"
+            raise ValueError(f"{type(network).__name__} has no level {', '.join(missing)}; it has {known}")
         self._last: tuple[Maps, Batch] | None = None
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:

@@ -1,0 +1,34 @@
+# The README's two commands are `make quickstart` and `make test`. Each makes .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+# Two busy threads in each of two test processes wait for each other most of the time.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: quickstart test lint reliability clean
+
+quickstart: .venv/installed
+	OMP_NUM_THREADS=2 $(BIN)/standout quickstart
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+lint: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The long fault figures: minutes to hours; their results are kept under docs/results.
+reliability: .venv/installed
+	$(BIN)/python benchmarks/mutate_pictures.py
+	$(BIN)/python benchmarks/kill_training.py
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "standout needs Python 3.11 or later: make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
