@@ -1,0 +1,264 @@
+import errno
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from standout import files
+from standout.errors import StandoutError
+from standout.files import FolderLock, Ledger, atomic_write, remove_leftovers
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_atomic_write_makes_parents_and_returns_the_path(tmp_path):
+    path = atomic_write(tmp_path / "a" / "b.bin", b"content")
+
+    assert path.read_bytes() == b"content"
+    assert names(tmp_path / "a") == ["b.bin"]
+
+
+def test_atomic_write_takes_a_function_that_writes(tmp_path):
+    atomic_write(tmp_path / "x", lambda file: file.write(b"by hand"))
+
+    assert (tmp_path / "x").read_bytes() == b"by hand"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_error_leaves_the_old_content_and_no_temporary_file(tmp_path, number):
+    path = atomic_write(tmp_path / "x", b"old")
+
+    def full(file):
+        file.write(b"half of the ne")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(StandoutError) as caught:
+        atomic_write(path, full)
+
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+    assert str(path) in str(caught.value)
+    assert caught.value.how
+
+
+def test_an_exception_of_the_writer_passes_through_and_leaves_nothing(tmp_path):
+    def broken(file):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        atomic_write(tmp_path / "x", broken)
+
+    assert names(tmp_path) == []
+
+
+def test_an_existing_file_is_kept_unless_overwriting_is_asked_for(tmp_path):
+    path = atomic_write(tmp_path / "x", b"old")
+
+    with pytest.raises(StandoutError, match="exists already"):
+        atomic_write(path, b"new", overwrite=False)
+
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+
+
+def test_c10_files_have_the_permissions_of_the_umask(tmp_path):
+    for mask in (0o022, 0o077):
+        before = os.umask(mask)
+        try:
+            path = atomic_write(tmp_path / f"m{mask}", b"")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_c10_links_folders_and_devices_are_no_destination(tmp_path):
+    (tmp_path / "target").write_bytes(b"keep")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+
+    for name in ("link", "folder", "pipe"):
+        with pytest.raises(StandoutError, match="no regular file"):
+            atomic_write(tmp_path / name, b"new")
+
+    assert (tmp_path / "target").read_bytes() == b"keep"
+    with pytest.raises(StandoutError, match="no regular file"):
+        atomic_write("/dev/null", b"new")
+
+
+def test_a_name_over_255_bytes_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(StandoutError, match="255 bytes"):
+        atomic_write(tmp_path / ("é" * 128), b"")
+
+    assert names(tmp_path) == []
+
+
+def test_b01_a_kill_leaves_only_a_temporary_name_that_the_next_run_removes(tmp_path):
+    code = (
+        "import sys, time\nfrom standout.files import atomic_write\n"
+        "def slow(file):\n    file.write(b'half')\n    file.flush()\n    print('writing', flush=True)\n    time.sleep(60)\n"
+        f"atomic_write({str(tmp_path / 'x')!r}, slow)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert len(names(tmp_path)) == 1
+    assert names(tmp_path)[0].startswith(".standout-")
+
+    removed = remove_leftovers(tmp_path)
+
+    assert len(removed) == 1
+    assert names(tmp_path) == []
+
+
+def test_remove_leftovers_touches_nothing_else(tmp_path):
+    for name in (".standout-mine", "x.tmp", ".standout", "a"):
+        (tmp_path / name).write_bytes(b"")
+
+    assert remove_leftovers(tmp_path) == []
+    assert len(names(tmp_path)) == 4
+
+
+HOLD = (
+    "import sys, time\nfrom standout.files import FolderLock\n"
+    "with FolderLock(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)\n"
+)
+
+
+def test_t07_the_second_process_is_refused_and_told_who_holds_the_folder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+
+        with pytest.raises(StandoutError) as caught, FolderLock(tmp_path):
+            pass
+
+        assert f"process {process.pid} on host" in str(caught.value)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_t07_the_lock_dies_with_its_process(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    with FolderLock(tmp_path) as lock:
+        assert lock.path.exists()
+
+
+def test_t07_a_worker_left_over_does_not_keep_the_lock(tmp_path):
+    code = (
+        "import os, sys, time\nfrom standout.files import FolderLock\n"
+        "with FolderLock(sys.argv[1]):\n"
+        "    if os.fork() == 0:\n        time.sleep(30)\n        os._exit(0)\n"
+        "    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True
+    )
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    try:
+        with FolderLock(tmp_path) as lock:
+            assert lock.path.exists()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+
+
+def test_ledger_gives_back_what_was_appended(tmp_path):
+    ledger = Ledger(tmp_path / "l" / "ledger.jsonl")
+    ledger.append({"name": "é\ud800\n", "size": 3})
+    ledger.append({"name": "b"})
+
+    assert [entry["name"] for entry in ledger.read()] == ["é\ud800\n", "b"]
+    assert all(entry["schema"] == 1 for entry in ledger.read())
+
+
+@given(cut=st.integers(min_value=0, max_value=60))
+def test_a_torn_last_line_is_dropped_and_the_next_entry_stands_alone(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("ledger") / "ledger.jsonl"
+    ledger = Ledger(path)
+    for number in range(3):
+        ledger.append({"number": number})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - min(cut, len(whole))])
+    kept = path.read_bytes().count(b"\n")
+
+    ledger.repair()
+    ledger.append({"number": 99})
+
+    assert [entry["number"] for entry in ledger.read()] == [*range(kept), 99]
+
+
+def test_a_damaged_line_in_the_middle_is_named(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"a": 1}\nnot json\n{"b": 2}\n')
+
+    with pytest.raises(StandoutError, match="line 2"):
+        list(Ledger(path).read())
+
+
+def test_a_ledger_refuses_numbers_that_json_does_not_have(tmp_path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        Ledger(tmp_path / "l").append({"loss": float("nan")})
+
+    assert names(tmp_path) == []
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    import hashlib
+
+    (tmp_path / "x").write_bytes(b"abc" * 1000)
+
+    assert files.sha256_of(tmp_path / "x") == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+def test_two_racing_writers_without_overwrite_give_one_winner(tmp_path):
+    path = tmp_path / "x"
+    code = (
+        "import sys\nfrom standout.files import atomic_write\nfrom standout.errors import StandoutError\n"
+        "sys.stdin.readline()\n"
+        "try:\n    atomic_write(sys.argv[1], sys.argv[2].encode() * 1000, overwrite=False)\n    print('won')\n"
+        "except StandoutError:\n    print('lost')\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path), letter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for letter in "ab"
+    ]
+    time.sleep(0.2)
+    results = []
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        output, _ = process.communicate()
+        results.append(output.strip())
+
+    assert sorted(results) == ["lost", "won"]
+    assert path.read_bytes() == "ab"[results.index("won")].encode() * 1000
+
+
+def test_ledger_lines_are_json(tmp_path):
+    Ledger(tmp_path / "l").append({"a": [1, 2]})
+
+    assert json.loads((tmp_path / "l").read_text()) == {"schema": 1, "a": [1, 2]}
