@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,9 +18,13 @@ class Network(nn.Module):
     Attributes
     ----------
     channels : level name to its number of channels; the number in a level's name is its stride.
+    name, options : what `build_network(name, **options)` needs to build this network again; set by it, and empty
+        where a network was made by hand. `options` holds only what JSON can.
     """
 
     channels: Mapping[str, int] = {}
+    name: str = ""
+    options: Mapping[str, Any] = {}
 
     def forward(self, image: Image, levels: Sequence[str] = ()) -> Maps:
         """Return logits (N, 1, H, W) at the image's size and the features of the asked levels."""
