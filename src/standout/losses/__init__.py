@@ -14,7 +14,7 @@ TASKS = {
     "focal": "standout.losses.region:focal",
     "intersection_over_union": "standout.losses.region:intersection_over_union",
     "lovasz_hinge": "standout.losses.lovasz:lovasz_hinge",
-    "structure": "standout.losses.structure:structure",
+    "structure": "standout.losses.boundary:structure",
 }
 
 _LATE = {
