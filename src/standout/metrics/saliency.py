@@ -1,0 +1,220 @@
+"""All measures of saliency and camouflage over a data set, from one pass over each picture."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from standout.metrics.counts import Floats, check_map, check_mask, count_picture, mean_absolute_error
+from standout.metrics.curves import (
+    THRESHOLDS,
+    e_measure,
+    f_measure,
+    found_adaptive,
+    found_by_threshold,
+    intersection_over_union,
+    precision_recall,
+)
+from standout.metrics.protocols import DEFAULT_PROTOCOL, find_protocol
+from standout.metrics.structure import s_measure
+from standout.metrics.sums import ExactSum
+from standout.metrics.weighted import MaskWeights, weighted_f
+
+MEASURES = (
+    "mae",
+    "f_max",
+    "f_max_pr",
+    "f_mean",
+    "f_adaptive",
+    "weighted_f",
+    "s",
+    "e_max",
+    "e_mean",
+    "e_adaptive",
+    "iou",
+)
+"""The keys of `SaliencyMeasures.compute()`, in the order of tables."""
+
+_CURVES = ("precision", "recall", "f", "e")
+_NUMBERS = ("mae", "f_adaptive", "weighted_f", "s", "e_adaptive", "iou")
+
+
+class PictureScore(NamedTuple):
+    """The measures of one picture.
+
+    precision, recall, f, e : (256,) float64, at thresholds 255, 254, ..., 0.
+    weighted_f : None where it was left out.
+    empty_mask, full_mask, constant_map : the corner cases, which have answers of their own (see `docs/measures.md`).
+    """
+
+    precision: Floats
+    recall: Floats
+    f: Floats
+    e: Floats
+    mae: float
+    f_adaptive: float
+    weighted_f: float | None
+    s: float
+    e_adaptive: float
+    iou: float
+    empty_mask: bool
+    full_mask: bool
+    constant_map: bool
+
+
+def score_picture(
+    map: NDArray[np.generic],  # noqa: A002 - the field's word
+    mask: NDArray[np.generic],
+    *,
+    protocol: str = DEFAULT_PROTOCOL,
+    weighted: bool = True,
+    weights: MaskWeights | None = None,
+) -> PictureScore:
+    """Score one map against its mask.
+
+    Parameters
+    ----------
+    map : (H, W) uint8 in 0..255 or float in 0..1.
+    mask : (H, W) bool, or uint8 with foreground above 128.
+    protocol : how the map is scaled before it is measured, see `standout.metrics.PROTOCOLS`.
+    weighted : whether to compute weighted F, which takes most of the time.
+    weights : the mask's own part of weighted F, if it is at hand (`mask_weights`).
+
+    Raises
+    ------
+    TypeError : a dtype other than these.
+    ValueError : the sizes differ, or the map holds NaN, infinity or values outside 0..1.
+    StandoutError : exit code 2, unknown protocol.
+    """
+    rules = find_protocol(protocol)
+    levels, labels = check_map(map), check_mask(mask)
+    if levels.shape != labels.shape:
+        raise ValueError(f"map and mask must have one size; the map is {levels.shape}, the mask {labels.shape}")
+    picture = count_picture(levels, labels, rules)
+    pixels, foreground = picture.pixels, picture.foreground
+    found, adaptive = found_by_threshold(picture), found_adaptive(picture)
+    precision, recall = precision_recall(found, foreground)
+    return PictureScore(
+        precision=precision,
+        recall=recall,
+        f=f_measure(precision, recall),
+        e=e_measure(found, foreground, pixels),
+        mae=mean_absolute_error(picture),
+        f_adaptive=float(f_measure(*precision_recall(adaptive, foreground))),
+        weighted_f=weighted_f(picture.values[picture.levels], labels, weights) if weighted else None,
+        s=s_measure(picture),
+        e_adaptive=float(e_measure(adaptive, foreground, pixels)),
+        iou=intersection_over_union(found, foreground),
+        empty_mask=foreground == 0,
+        full_mask=foreground == pixels,
+        constant_map=picture.constant,
+    )
+
+
+class SaliencyMeasures:
+    """Running measures over many pictures.
+
+    The sums are exact, so the order of the pictures and the split of the work over processes change no digit.
+
+    Parameters
+    ----------
+    protocol : how maps are scaled before they are measured: `pysodmetrics-1.6.2` (each map stretched to its own
+        minimum and maximum) or `raw` (as they are).
+    weighted : whether to compute weighted F; without it a picture costs a tenth.
+
+    Attributes
+    ----------
+    count, empty_masks, full_masks, constant_maps : how many pictures were scored, and how many of each corner case.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measures = SaliencyMeasures()
+    >>> mask = np.zeros((4, 6), bool)
+    >>> mask[1:3, 2:5] = True
+    >>> measures.update(mask * np.uint8(200), mask)
+    >>> measures.compute()["f_max"]
+    1.0
+    """
+
+    def __init__(self, protocol: str = DEFAULT_PROTOCOL, *, weighted: bool = True) -> None:
+        self.protocol = find_protocol(protocol)
+        self.weighted = weighted
+        self.count = 0
+        self.empty_masks = 0
+        self.full_masks = 0
+        self.constant_maps = 0
+        self._curves = ExactSum((len(_CURVES), THRESHOLDS))
+        self._numbers = ExactSum((len(_NUMBERS),))
+
+    def update(
+        self,
+        map: NDArray[np.generic],  # noqa: A002 - the field's word
+        mask: NDArray[np.generic],
+        weights: MaskWeights | None = None,
+    ) -> None:
+        """Score one map against its mask and add it; parameters and errors as `score_picture`."""
+        self.add(score_picture(map, mask, protocol=self.protocol.name, weighted=self.weighted, weights=weights))
+
+    def add(self, score: PictureScore) -> None:
+        """Add the score of one picture, made by `score_picture` under the same protocol.
+
+        Raises
+        ------
+        ValueError : weighted F is asked for here and was left out there.
+        """
+        if self.weighted and score.weighted_f is None:
+            raise ValueError("this picture was scored without weighted F; pass weighted=False here or True there")
+        self._curves.add(np.stack([getattr(score, name) for name in _CURVES]))
+        self._numbers.add(np.array([getattr(score, name) or 0.0 for name in _NUMBERS]))
+        self.count += 1
+        self.empty_masks += score.empty_mask
+        self.full_masks += score.full_mask
+        self.constant_maps += score.constant_map
+
+    def merge(self, other: SaliencyMeasures) -> None:
+        """Add the pictures that another object of the same settings has scored.
+
+        Raises
+        ------
+        ValueError : the protocols differ, or only one of the two computes weighted F.
+        """
+        if (self.protocol, self.weighted) != (other.protocol, other.weighted):
+            raise ValueError(
+                f"only sums of the same settings merge: protocol {self.protocol.name}, weighted={self.weighted} here, "
+                f"protocol {other.protocol.name}, weighted={other.weighted} there"
+            )
+        self._curves.merge(other._curves)
+        self._numbers.merge(other._numbers)
+        for name in ("count", "empty_masks", "full_masks", "constant_maps"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def curves(self) -> dict[str, Floats]:
+        """Return the mean precision, recall, f and e curves, (256,) each, at thresholds 255, 254, ..., 0."""
+        return dict(zip(_CURVES, self._curves.mean(self._pictures()), strict=True))
+
+    def compute(self) -> dict[str, float]:
+        """Return the measures over all pictures, with the keys of `MEASURES`.
+
+        `f_max` and `e_max` are the maximum of the mean curve, `f_max_pr` is the maximum F of the mean precision
+        and the mean recall, `f_mean` and `e_mean` the mean over the 256 thresholds; the others are means over the
+        pictures. `weighted_f` is absent where it was left out.
+
+        Raises
+        ------
+        ValueError : no picture was scored.
+        """
+        curves = self.curves()
+        values = {name: float(mean) for name, mean in zip(_NUMBERS, self._numbers.mean(self._pictures()), strict=True)}
+        for name in ("f", "e"):
+            values[f"{name}_max"] = float(curves[name].max())
+            values[f"{name}_mean"] = float(curves[name].mean())
+        values["f_max_pr"] = float(f_measure(curves["precision"], curves["recall"]).max())
+        return {name: values[name] for name in MEASURES if self.weighted or name != "weighted_f"}
+
+    def _pictures(self) -> int:
+        if self.count == 0:
+            raise ValueError("no picture was scored; call update(map, mask) first")
+        return self.count
