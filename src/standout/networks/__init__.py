@@ -5,11 +5,12 @@ from standout.names import late_names
 _LATE = {
     "LEVELS": "standout.networks.network:LEVELS",
     "NETWORKS": "standout.networks.build:NETWORKS",
+    "Cost": "standout.networks.costs:Cost",
     "FusionNet": "standout.networks.fusion:FusionNet",
     "Network": "standout.networks.network:Network",
     "adapt": "standout.networks.adapters:adapt",
     "build_network": "standout.networks.build:build_network",
-    "cost": "standout.networks.cost:cost",
+    "cost": "standout.networks.costs:cost",
 }
 
 __all__ = [*_LATE]  # noqa: PLE0604 - every name is a string of the table above
