@@ -27,7 +27,10 @@ _WIDTHS = {
 # How files begin that hold serialised Python objects, bare or inside an archive or a compressed stream.
 _CODE_STARTS = (b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x89HDF", b"\x04\x22M\x18")
 _CODE_SUFFIXES = frozenset(
-    ".bin .ckpt .dill .h5 .joblib .keras .mar .npy .npz .pickle .pkl .pt .pt2 .pth .t7 .tar".split()
+    (
+        *(".bin", ".ckpt", ".dill", ".h5", ".joblib", ".keras", ".mar", ".npy", ".npz", ".pickle", ".pkl"),
+        *(".pt", ".pt2", ".pth", ".t7", ".tar"),
+    )
 )
 
 

@@ -55,7 +55,7 @@ class AdaptedModule(Network):
             logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return Maps(logits)
 
-    def head(self, feature: Tensor, size: tuple[int, int]) -> Logits:
+    def head(self, feature: Tensor, size: tuple[int, int]) -> Logits:  # noqa: ARG002 - the face of every network
         """Refuse: an adapted module has no decoder level that its head could be given.
 
         Raises

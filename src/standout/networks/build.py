@@ -46,7 +46,7 @@ NETWORKS: Mapping[str, tuple[Callable[..., Backbone], Mapping[str, Any]]] = {
         _mobile(EFFICIENTNET_LITE0),
         {**_LIGHT, "padding": "same", "eps": 1e-3, "mean": [127 / 255] * 3, "std": [128 / 255] * 3},
     ),
-    "pocket": (_mobile(POCKET), {**_LIGHT, "width": 24}),
+    "pocket": (_mobile(POCKET), _LIGHT),
     "tiny": (_mobile(TINY), {**_LIGHT, "width": 8}),
 }
 
