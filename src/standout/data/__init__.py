@@ -1,1 +1,22 @@
-"""."""
+"""Data sets: how they lie on disk, pairs of picture and mask, augmentation and batches.
+
+`layouts`, `lists`, `pairs` and `overlap` load without torch; `augment` and `batches` need it.
+"""
+
+from standout.names import late_names
+
+_LATE = {
+    "LAYOUTS": "standout.data.layouts:LAYOUTS",
+    "Augmentation": "standout.data.augment:Augmentation",
+    "Batches": "standout.data.batches:Batches",
+    "Pair": "standout.data.pairs:Pair",
+    "Pairs": "standout.data.pairs:Pairs",
+    "find_pairs": "standout.data.pairs:find_pairs",
+    "fingerprint": "standout.data.pairs:fingerprint",
+    "overlap": "standout.data.overlap:overlap",
+    "split_validation": "standout.data.pairs:split_validation",
+}
+
+__all__ = list(_LATE)
+
+__getattr__, __dir__ = late_names(__name__, _LATE)
