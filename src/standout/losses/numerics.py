@@ -99,6 +99,31 @@ def cross_entropy_map(logits: Logits, mask: Mask) -> Tensor:
     return g * softplus(-z) + (1 - g) * softplus(z)
 
 
+def only_valid(logits: Logits, valid: Tensor | None) -> Logits:
+    """Return the logits with 0 at ignored pixels, so that whatever stood there, undefined too, reaches no gradient.
+
+    Parameters
+    ----------
+    logits : any shape.
+    valid : 0/1 or boolean, the same shape, or without the class axis; None leaves the logits as they are.
+
+    Raises
+    ------
+    ValueError : the shapes do not fit.
+    """
+    if valid is None:
+        return logits
+    keep = valid != 0
+    if keep.dim() == logits.dim() - 1:
+        keep = keep.unsqueeze(1)
+        fits = keep.shape[:1] + keep.shape[2:] == logits.shape[:1] + logits.shape[2:]
+    else:
+        fits = keep.shape == logits.shape
+    if not fits:
+        raise ValueError(f"valid {tuple(valid.shape)} does not fit logits {tuple(logits.shape)}")
+    return torch.where(keep, logits, torch.zeros_like(logits))
+
+
 def reduce(per_pixel: Tensor, valid: Tensor | None = None, reduction: str = "valid") -> Tensor:
     """Reduce a map of losses over its valid pixels; ignored pixels have exactly zero value and gradient.
 
