@@ -51,7 +51,14 @@ def changes_target(strategy: Strategy) -> bool:
 
 
 class PixelStrategy(Strategy):
-    """A strategy whose term is one number per pixel, so that dynamic dropout can leave pixels out."""
+    """A strategy whose term is one number per pixel, so that dynamic dropout can leave pixels out.
+
+    Attributes
+    ----------
+    alpha : weight of the term; at 0 it is not evaluated.
+    """
+
+    alpha: float = 1.0
 
     def per_pixel(self, logits: Logits, batch: Batch) -> Tensor:
         """Return the unreduced and unweighted distillation term, (N, 1, H, W) float32 or float64."""
