@@ -79,8 +79,11 @@ def basnet_hybrid(logits: Logits, mask: Mask, *, smooth: float = 0.0) -> Tensor:
 
 
 def _blurred(maps: Tensor) -> Tensor:
+    # All maps as the groups of one picture: as a batch of single channels they take the framework's slow path,
+    # thirty times this on a processor.
+    count = len(maps)
     place = torch.arange(_WINDOW, dtype=maps.dtype, device=maps.device) - _WINDOW // 2
     bell = torch.exp(-place.square() / (2 * _DEVIATION**2))
-    bell = bell / bell.sum()
-    rows = F.conv2d(maps, bell.view(1, 1, 1, -1), padding=(0, _WINDOW // 2))
-    return F.conv2d(rows, bell.view(1, 1, -1, 1), padding=(_WINDOW // 2, 0))
+    bell = (bell / bell.sum()).expand(count, 1, -1)
+    rows = F.conv2d(maps.transpose(0, 1), bell.unsqueeze(2), padding=(0, _WINDOW // 2), groups=count)
+    return F.conv2d(rows, bell.unsqueeze(3), padding=(_WINDOW // 2, 0), groups=count).transpose(0, 1)
