@@ -6,9 +6,12 @@ and turn all kinds of files into one form: 8-bit sRGB, upright, and labels of 0 
 
 from standout.images.draw import grid, label_image, paste
 from standout.images.limits import FORMATS, SERVER, Limits
+from standout.images.map import read_map
 from standout.images.mask import Fitted, MaskPicture, fit_mask, read_mask, resize_mask
+from standout.images.mask_facts import MaskFacts, MaskFinding, mask_facts, mask_findings
 from standout.images.picture import Picture, Source, read_image
 from standout.images.resize import fitting, resize, resize_classes, resize_map
+from standout.images.walk import walk_pictures
 from standout.images.write import as_levels, encode_image, write_image, write_map
 
 __all__ = [
@@ -16,6 +19,8 @@ __all__ = [
     "SERVER",
     "Fitted",
     "Limits",
+    "MaskFacts",
+    "MaskFinding",
     "MaskPicture",
     "Picture",
     "Source",
@@ -25,13 +30,17 @@ __all__ = [
     "fitting",
     "grid",
     "label_image",
+    "mask_facts",
+    "mask_findings",
     "paste",
     "read_image",
+    "read_map",
     "read_mask",
     "resize",
     "resize_classes",
     "resize_map",
     "resize_mask",
+    "walk_pictures",
     "write_image",
     "write_map",
 ]

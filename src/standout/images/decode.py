@@ -80,9 +80,7 @@ def decode(source: Encoded, limits: Limits, longest: int | None = None) -> Decod
             data = file.read()
         except OSError as error:
             raise cannot_read(error, name) from error
-    if header.format == "JPEG":
-        headers.check_scans(data, header, name, limits)
-    headers.check_whole(data, header, name)
+    header = headers.check_body(data, header, name, limits)
     with quiet:
         image = _load(data, header, name, limits, longest)
         return Decoded(image, header, _orientation(image, header), name)

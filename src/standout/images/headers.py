@@ -27,6 +27,7 @@ class Header(NamedTuple):
     orientation : 1 to 8 for TIFF, whose tag stands in the header; 1 for the others.
     several : whether more frames or pages follow the first; they are never counted.
     adobe : whether a JPEG has Adobe's mark.
+    whole : whether the file is as long as its header says.
     """
 
     format: str
@@ -35,6 +36,7 @@ class Header(NamedTuple):
     orientation: int = 1
     several: bool = False
     adobe: bool = False
+    whole: bool = True
 
 
 class Damaged(Exception):  # noqa: N818 - never leaves this package
@@ -60,6 +62,8 @@ def read_header(file: BinaryIO, length: int, name: str, limits: Limits) -> Heade
         raise StandoutError("picture-format", "picture format is not allowed here", f"{name} is {kind}", how)
     try:
         header = _READERS[kind](_Start(file, length, head))
+    except tiff.Outside:
+        raise truncated(name) from None
     except (Damaged, struct.error, IndexError, ValueError, OverflowError):
         raise _broken(name, length) from None
     if header is None:
@@ -228,7 +232,7 @@ def _tiff(start: _Start) -> Header | None:
     rows, columns = max(page.size, page.tile, key=lambda size: size[0] * size[1])
     if rows * columns > page.size[0] * page.size[1] + 2**24:
         return Header("TIFF", (rows, columns))
-    return Header("TIFF", page.size, page.depth, page.orientation, page.several)
+    return Header("TIFF", page.size, page.depth, page.orientation, page.several, whole=page.is_whole)
 
 
 def _avif(start: _Start) -> Header:
@@ -276,21 +280,43 @@ _READERS = {
 }  # fmt: skip
 
 
-def check_scans(data: bytes, header: Header, name: str, limits: Limits) -> None:
-    """Refuse a JPEG whose scans would cost far more time than its size shows.
+def check_body(data: bytes, header: Header, name: str, limits: Limits) -> Header:
+    """Look over the whole file before it is decoded; return the header with what only the body tells.
 
     Raises
     ------
-    StandoutError : more scans than `limits.scans`, or scans times megapixels over `limits.scan_megapixels`.
+    StandoutError : "picture-scans" for a JPEG that would cost far more time than its size shows, "picture-truncated"
+        for a file that ends too early in a way that its decoder would not see.
     """
-    scans = count_scans(data)
+    if header.format == "JPEG":
+        _check_scans(count_scans(data), header, name, limits)
+    elif header.format == "GIF":
+        after = _after_first_frame(data, name)
+        return header._replace(several=after != _GIF_END)
+    elif header.format == "PNG":
+        header = header._replace(whole=_PNG_END in data)
+    elif header.format == "WEBP":
+        header = header._replace(whole=len(data) >= 8 + int.from_bytes(data[4:8], "little"))
+    if not header.whole:
+        raise truncated(name)
+    return header
+
+
+_PNG_END = b"IEND\xaeB`\x82"
+_GIF_FRAME, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
+_MOST_BLOCKS = 4_000_000
+
+
+def _check_scans(scans: int, header: Header, name: str, limits: Limits) -> None:
     millions = header.size[0] * header.size[1] / 1e6
     if scans > limits.scans or scans * millions > limits.scan_megapixels:
         cap = min(limits.scans, int(limits.scan_megapixels / max(millions, 1e-6)))
         raise StandoutError(
-            "picture-scans", "picture has too many scans", f"{name} has {scans} (limit {cap} at {millions:.3g} Mpixel)",
+            "picture-scans",
+            "picture has too many scans",
+            f"{name} has {scans} (limit {cap} at {millions:.3g} Mpixel)",
             "save it again as an ordinary JPEG",
-        )  # fmt: skip
+        )
 
 
 def count_scans(data: bytes) -> int:
@@ -309,20 +335,28 @@ def count_scans(data: bytes) -> int:
     return MOST_SEGMENTS
 
 
-def check_whole(data: bytes, header: Header, name: str) -> None:
-    """Refuse a file that ends too early in a way that its decoder would not see.
+def _after_first_frame(data: bytes, name: str) -> int:
+    """Return the byte that follows a GIF's first frame: its end or the start of more; later frames are not walked."""
+    at, seen = 13 + _table(data, 10), False
+    for _ in range(_MOST_BLOCKS):
+        if at >= len(data):
+            raise truncated(name)
+        kind = data[at]
+        if seen and kind != _GIF_EXTENSION:
+            return kind
+        if kind == _GIF_FRAME and at + 10 < len(data):
+            # Place and size, flags, perhaps colours, and the width of the codes.
+            at, seen = at + 11 + _table(data, at + 9), True
+        elif kind == _GIF_EXTENSION:
+            at += 2
+        else:
+            raise truncated(name) if at + 10 >= len(data) else damaged(name)
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    raise damaged(name)
 
-    Raises
-    ------
-    StandoutError : "picture-truncated".
-    """
-    if header.format == "PNG":
-        whole = b"IEND\xaeB`\x82" in data[-65536:] or b"IEND\xaeB`\x82" in data
-    elif header.format == "WEBP":
-        whole = len(data) >= 8 + int.from_bytes(data[4:8], "little")
-    elif header.format == "BMP":
-        whole = len(data) >= int.from_bytes(data[2:6], "little")
-    else:
-        whole = True
-    if not whole:
-        raise truncated(name)
+
+def _table(data: bytes, flags: int) -> int:
+    """Return the bytes of the colour table that the flags at that place announce."""
+    return 3 * 2 ** (1 + (data[flags] & 7)) if flags < len(data) and data[flags] & 0x80 else 0

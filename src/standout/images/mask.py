@@ -68,7 +68,7 @@ def read_mask(
 ) -> MaskPicture:
     """Return a label as levels 0 to 255, upright.
 
-    A palette is read by index (0 is background) unless its colours are greys; a mask of 0 and 1 in any depth is one
+    A palette is read by index (0 is background) unless it is a ramp of greys; a mask of 0 and 1 in any depth is one
     of 0 and 255; with transparency, the one plane that is not constant is the mask.
 
     Parameters
@@ -109,17 +109,13 @@ def _from_decoded(decoded: Decoded, class_index: int | None) -> MaskPicture:
         notes.append(f"turned upright (orientation {decoded.orientation})")
     if decoded.header.several:
         notes.append("first frame only")
-    depth = decoded.header.depth
     classes = class_index is not None
     if image.mode == "P":
-        plane, depth, by_index = _palette_plane(image)
-        if by_index:
-            values = _indexed(plane, name, class_index)
-            classes = True
-        else:
-            values = _levels(plane, depth, name, class_index)
+        plane, by_index = _palette_plane(image)
+        classes = classes or by_index
+        values = _indexed(plane, name, class_index) if by_index else _levels(plane, 8, name, class_index)
     else:
-        values = _levels(_plane(decoded), depth, name, class_index)
+        values = _levels(mask_plane(decoded), decoded.header.depth, name, class_index)
     if decoded.header.format == "JPEG":
         between = float(np.count_nonzero((values > 0) & (values < 255))) / values.size
         notes.append(f"JPEG mask, {between:.1%} of the pixels in between")
@@ -127,17 +123,16 @@ def _from_decoded(decoded: Decoded, class_index: int | None) -> MaskPicture:
     return MaskPicture(values, None, tuple(notes), classes, decoded.header.format, name)
 
 
-def _palette_plane(image: Image.Image) -> tuple[NDArray[np.uint8], int, bool]:
-    """Return indices and true, or grey levels and false where all colours in use are greys."""
+def _palette_plane(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
+    """Return indices and true, or grey levels and false where the palette is a ramp of greys."""
     indices = np.asarray(image)
     table = np.zeros((256, 3), np.uint8)
     stored = np.frombuffer(bytes(image.getpalette("RGB") or []), np.uint8).reshape(-1, 3)[:256]
     table[: len(stored)] = stored
-    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
-    greys = table[used]
-    if (greys == greys[:, :1]).all() and used.max() < len(stored):
-        return table[:, 0][indices], 8, False
-    return indices, 8, True
+    # The whole palette decides, not the entries in use: VOC's "car" is a grey among colours. A ramp reaches white;
+    # its order is free, since programs that shrink files sort palettes.
+    is_ramp = len(stored) > 0 and bool((stored == stored[:, :1]).all()) and int(stored.max()) == 255
+    return (table[:, 0][indices] if is_ramp else indices), not is_ramp
 
 
 def _indexed(indices: NDArray[np.uint8], name: str, class_index: int | None) -> Pixels:
@@ -157,13 +152,11 @@ def _hard(mask: NDArray[np.bool_]) -> Pixels:
     return mask.astype(np.uint8) * np.uint8(255)
 
 
-def _plane(decoded: Decoded) -> NDArray[Any]:
+def mask_plane(decoded: Decoded) -> NDArray[Any]:
     """Return the one plane (H, W) that is the mask."""
     image, name = decoded.image, decoded.name
     mode = image.mode
-    if mode == "1":
-        return np.asarray(image)
-    if mode in ("L", "I", "F") or mode.startswith("I;16"):
+    if mode in ("1", "L", "I", "F") or mode.startswith("I;16"):
         return np.asarray(image)
     if mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         full = np.asarray(image if mode == "RGBA" else image.convert("RGBA"))

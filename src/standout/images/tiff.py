@@ -14,6 +14,10 @@ _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
+class Outside(ValueError):  # noqa: N818 - never leaves this package
+    """Something lies behind the file's end: it was cut off."""
+
+
 class Page(NamedTuple):
     """Facts of the first page: rows and columns, largest tile, bits a sample, orientation 1 to 8."""
 
@@ -79,7 +83,7 @@ def _entries(file: BinaryIO, length: int) -> tuple[Entries, int]:
     head, width, word = ("Q", 20, "Q") if is_big else ("H", 12, "I")
     inline = struct.calcsize(word)
     if at > length:
-        raise ValueError("first page lies outside the file")
+        raise Outside("first page")
     file.seek(at)
     count = struct.unpack(order + head, file.read(struct.calcsize(head)))[0]
     if count * width > length:
@@ -100,7 +104,7 @@ def _entries(file: BinaryIO, length: int) -> tuple[Entries, int]:
                 continue
             outside = struct.unpack(order + word, content)[0]
             if outside + size > length:
-                raise ValueError("an entry lies outside the file")
+                raise Outside("an entry")
             file.seek(outside)
             content = file.read(size)
         entries[tag] = struct.unpack_from(f"{order}{values}{_WHOLE_NUMBERS[kind]}", content)
