@@ -28,6 +28,7 @@ KINDS = (
     "constant quadrants",
     "black map",
     "white map",
+    "ties",
 )
 
 
@@ -39,6 +40,8 @@ def pairs(count: int, seed: int = 8, largest: int = 160) -> Iterator[Pair]:
         height, width = (int(side) for side in random.integers(2, largest + 1, 2))
         if kind == "thin":
             height = int(random.integers(1, 3))
+        elif kind == "ties":
+            height, width = (int(side) for side in random.integers(2, 7, 2))
         yield kind, *_pair(kind, height, width, random)
 
 
@@ -83,6 +86,8 @@ def _pair(
         map_ = np.zeros_like(noise)
     elif kind == "white map":
         map_ = np.full_like(noise, 255)
+    elif kind == "ties":
+        map_ = 60 * (noise % 4)
     stored = np.where(mask, 255, 0)
     if kind == "grey mask":
         stored = np.where(mask, random.integers(127, 256, mask.shape), random.integers(0, 131, mask.shape))

@@ -24,7 +24,8 @@ HALF_DISTANCE = 5.0
 """Distance in pixels at which a background error has lost half of what it can still gain in weight."""
 FAR = 270
 """From here on `exp(ln(0.5) / 5 * distance)` is below the last bit of the weight, which is exactly 2."""
-ROWS_AT_ONCE = 16
+ROWS_AT_ONCE = 64
+STEPS_AT_ONCE = 8
 
 
 class MaskWeights(NamedTuple):
@@ -113,7 +114,7 @@ def _squared_distances(vertical: NDArray[np.int32]) -> NDArray[np.int32]:
         rows = squared[start : start + ROWS_AT_ONCE]
         columns = rows.copy()
         for step in range(1, min(width, FAR)):
-            if step * step >= rows.max():
+            if step % STEPS_AT_ONCE == 0 and step * step >= rows.max():
                 break
             np.minimum(rows[:, step:], columns[:, :-step] + step * step, out=rows[:, step:])
             np.minimum(rows[:, :-step], columns[:, step:] + step * step, out=rows[:, :-step])

@@ -1,0 +1,60 @@
+"""Freeze pysodmetrics' figures on small stored pairs, for the test suite, which runs without pysodmetrics.
+
+    PYTHONPATH=src peer/bin/python benchmarks/freeze_reference_measures.py
+
+Writes tests/metrics/reference.npz. Where a pair falls under a documented exception (NaN, or rounding decides) the
+frozen figure is standout's own, and `own` says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from measure_pairs import pairs
+from peer_measures import CURVES, LIMIT, NUMBERS, exception, peer_score
+
+from standout.metrics import PROTOCOLS, score_picture
+
+OUTPUT = Path(__file__).resolve().parent.parent / "tests" / "metrics" / "reference.npz"
+PAIRS, SEED, LARGEST = 95, 1, 28
+
+
+def main() -> None:
+    """Score the pairs both ways and write the archive."""
+    kinds, shapes, maps, masks, own = [], [], [], [], []
+    curves: dict[str, list[list[np.ndarray]]] = {protocol: [] for protocol in PROTOCOLS}
+    numbers: dict[str, list[list[float]]] = {protocol: [] for protocol in PROTOCOLS}
+    for at, (kind, map_, mask) in enumerate(pairs(PAIRS, SEED, LARGEST)):
+        kinds.append(kind)
+        shapes.append(map_.shape)
+        maps.append(map_.ravel())
+        masks.append(mask.ravel())
+        for protocol in PROTOCOLS:
+            peer, ours = peer_score(map_, mask, protocol), score_picture(map_, mask, protocol=protocol)
+            for name in NUMBERS:
+                if not abs(getattr(ours, name) - peer[name]) <= LIMIT:
+                    reason = exception(name, map_, mask, protocol)
+                    if reason is None:
+                        raise SystemExit(f"{name} differs on pair {at} ({kind}), {protocol}, and is no exception")
+                    own.append((protocol, str(at), name, reason))
+                    peer[name] = getattr(ours, name)
+            curves[protocol].append([peer[name] for name in CURVES])
+            numbers[protocol].append([peer[name] for name in NUMBERS])
+    np.savez_compressed(
+        OUTPUT,
+        kinds=np.array(kinds),
+        shapes=np.array(shapes),
+        maps=np.concatenate(maps),
+        masks=np.concatenate(masks),
+        own=np.array(own),
+        curve_names=np.array(CURVES),
+        number_names=np.array(NUMBERS),
+        **{f"curves {protocol}": np.array(rows) for protocol, rows in curves.items()},
+        **{f"numbers {protocol}": np.array(rows) for protocol, rows in numbers.items()},
+    )
+    print(f"{PAIRS} pairs, {len(own)} figures of our own, {OUTPUT.stat().st_size // 1024} kB")
+
+
+if __name__ == "__main__":
+    main()

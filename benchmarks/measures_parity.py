@@ -1,0 +1,123 @@
+"""Measure how far standout's measures lie from pysodmetrics 1.6.2 on seeded random and degenerate pairs.
+
+Run it in an environment of its own, where pysodmetrics is installed and standout need not be:
+
+    python -m venv peer && peer/bin/pip install pysodmetrics==1.6.2
+    PYTHONPATH=src peer/bin/python benchmarks/measures_parity.py
+
+Writes docs/results/measures_parity.json, and fails where a difference above 1e-9 is none of the three documented
+exceptions (docs/measures.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure_pairs import pairs
+from peer_measures import CURVES, LIMIT, NUMBERS, exception, peer_score
+
+import standout
+from standout.metrics import PROTOCOLS, SaliencyMeasures, score_picture
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def compare(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Return one row for each measure: the largest difference, and the pairs that fall under an exception."""
+    rows: dict[str, dict[str, Any]] = {
+        name: {"protocol": protocol, "measure": name, "pairs": 0, "largest_difference": 0.0, "excepted": {}}
+        for name in (*CURVES, *NUMBERS)
+    }
+    for kind, map_, mask in pairs(count, seed):
+        expected = peer_score(map_, mask, protocol)
+        found = score_picture(map_, mask, protocol=protocol)
+        for name, row in rows.items():
+            difference = float(np.max(np.abs(np.asarray(getattr(found, name)) - expected[name])))
+            row["pairs"] += 1
+            if difference <= LIMIT:
+                row["largest_difference"] = max(row["largest_difference"], difference)
+                continue
+            reason = exception(name, map_, mask, protocol)
+            if reason is None:
+                raise SystemExit(
+                    f"{name} differs by {difference} on pair {row['pairs']} ({kind}, {map_.shape}), {protocol}"
+                )
+            row["excepted"][reason] = row["excepted"].get(reason, 0) + 1
+    return list(rows.values())
+
+
+def compare_means(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Return one row for each measure over all pairs that fall under no exception, as one data set."""
+    measures = SaliencyMeasures(protocol)
+    peers = []
+    for _, map_, mask in pairs(count, seed):
+        if any(exception(name, map_, mask, protocol) for name in NUMBERS):
+            continue
+        measures.update(map_, mask)
+        peers.append(peer_score(map_, mask, protocol))
+    mean = {name: np.mean([peer[name] for peer in peers], axis=0) for name in (*CURVES, *NUMBERS)}
+    precision, recall = mean["precision"], mean["recall"]
+    below = 0.3 * precision + recall
+    expected = {name: float(mean[name]) for name in NUMBERS} | {
+        "f_max": float(mean["f"].max()),
+        "f_mean": float(mean["f"].mean()),
+        "e_max": float(mean["e"].max()),
+        "e_mean": float(mean["e"].mean()),
+        "f_max_pr": float((1.3 * precision * recall / np.where(below == 0, 1, below)).max()),
+    }
+    rows = [
+        {
+            "protocol": protocol,
+            "measure": f"data set {name}",
+            "pairs": measures.count,
+            "largest_difference": abs(value - expected[name]),
+            "excepted": {},
+        }
+        for name, value in measures.compute().items()
+    ]
+    for row in rows:
+        if not row["largest_difference"] <= LIMIT:
+            raise SystemExit(f"{row['measure']} differs by {row['largest_difference']}, {protocol}")
+    return rows
+
+
+def main() -> None:
+    """Run the comparison and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_parity.json")
+    settings = parser.parse_args()
+    rows = []
+    for protocol in PROTOCOLS:
+        rows += compare(protocol, settings.pairs, settings.seed)
+        rows += compare_means(protocol, settings.pairs, settings.seed)
+    document = {
+        "schema": 1,
+        "command": f"python benchmarks/measures_parity.py --pairs {settings.pairs} --seed {settings.seed}",
+        "versions": {
+            "standout": standout.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "scipy", "pysodmetrics")},
+        },
+        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+        "seed": settings.seed,
+        "machine": platform.machine(),
+        "protocol": ", ".join(PROTOCOLS),
+        "rows": rows,
+    }
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    settings.output.write_text(json.dumps(document, indent=1) + "\n")
+    for row in rows:
+        print(f"{row['protocol']:20} {row['measure']:22} {row['largest_difference']:.1e}  {row['excepted'] or ''}")
+
+
+if __name__ == "__main__":
+    main()
