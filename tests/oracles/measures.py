@@ -15,7 +15,11 @@ def stretched(map_, stretch=True):
 
 
 def pixels(map_, mask):
-    return [(value, bool(label)) for row, labels in zip(map_, mask, strict=True) for value, label in zip(row, labels, strict=True)]
+    return [
+        (value, bool(label))
+        for row, labels in zip(map_, mask, strict=True)
+        for value, label in zip(row, labels, strict=True)
+    ]
 
 
 def mae(map_, mask):
@@ -67,7 +71,9 @@ def found_adaptive(map_):
 
 def adaptive(map_, mask):
     found = found_adaptive(map_)
-    called = [label for row, labels in zip(found, mask, strict=True) for one, label in zip(row, labels, strict=True) if one]
+    called = [
+        label for row, labels in zip(found, mask, strict=True) for one, label in zip(row, labels, strict=True) if one
+    ]
     objects = sum(bool(label) for row in mask for label in row)
     return f(sum(map(bool, called)) / max(len(called), 1), sum(map(bool, called)) / max(objects, 1)), e(found, mask)
 

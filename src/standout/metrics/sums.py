@@ -28,9 +28,9 @@ class ExactSum:
     def add(self, values: Floats | float) -> None:
         """Add an array of finite numbers."""
         rest = np.asarray(values, dtype=np.float64)
-        for part, weight in zip(self.parts, _WEIGHTS, strict=True):
+        for at, weight in enumerate(_WEIGHTS):
             whole = np.rint(rest / weight)
-            part += whole.astype(np.int64)
+            self.parts[at] += whole.astype(np.int64)
             rest = rest - whole * weight  # exact: weights are powers of two
 
     def merge(self, other: ExactSum) -> None:
