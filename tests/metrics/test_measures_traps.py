@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from measure_inputs import reference, stored_pairs
+from measure_inputs import reference
 
 from oracles import measures as oracle
 from standout.metrics import SaliencyMeasures, mask_weights, score_picture
