@@ -11,12 +11,13 @@ _LATE = {
     "Batches": "standout.data.batches:Batches",
     "Pair": "standout.data.pairs:Pair",
     "Pairs": "standout.data.pairs:Pairs",
+    "find_overlap": "standout.data.overlap:find_overlap",
     "find_pairs": "standout.data.pairs:find_pairs",
     "fingerprint": "standout.data.pairs:fingerprint",
-    "overlap": "standout.data.overlap:overlap",
+    "refuse_overlap": "standout.data.overlap:refuse_overlap",
     "split_validation": "standout.data.pairs:split_validation",
 }
 
-__all__ = list(_LATE)
+__all__ = list(_LATE)  # noqa: PLE0605 - every name is a string of the table above
 
 __getattr__, __dir__ = late_names(__name__, _LATE)
