@@ -17,10 +17,15 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of the overridden method's parameter
         """Return (N, C, ceil(H / stride), ceil(W / stride)) for an input (N, C, H, W)."""
-        # For a kernel not smaller than its stride the usual max(0, ...) is never needed: no branch to export.
-        down = self.kernel_size[0] - self.stride[0] + (-input.shape[-2]) % self.stride[0]
-        across = self.kernel_size[1] - self.stride[1] + (-input.shape[-1]) % self.stride[1]
+        down = self._padding(input.shape[-2], 0)
+        across = self._padding(input.shape[-1], 1)
         return super().forward(F.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2)))
+
+    def _padding(self, side: int, axis: int) -> int:
+        kernel, stride = self.kernel_size[axis], self.stride[axis]
+        # For a kernel not smaller than its stride the usual max(0, ...) is never needed: no branch to export. In this
+        # order of terms an exporter sees that the padded side is a multiple of the stride plus a constant.
+        return (side + stride - 1) // stride * stride + kernel - stride - side
 
 
 def convolution(
