@@ -18,6 +18,6 @@ _LATE = {
     "split_validation": "standout.data.pairs:split_validation",
 }
 
-__all__ = list(_LATE)  # noqa: PLE0605 - every name is a string of the table above
+__all__ = list(_LATE)
 
 __getattr__, __dir__ = late_names(__name__, _LATE)

@@ -227,10 +227,10 @@ def stack(views: Sequence[View], size: int, *, channels_last: bool = True) -> tu
         else:
             both = _turned(view.image, view.mask, view.rest, size)
             image[number], mask[number] = both[:3].permute(1, 2, 0), both[3]
-    images = (image / 255).permute(0, 3, 1, 2)
+    images = image.div_(255).permute(0, 3, 1, 2)
     if any(view.drawn.brightness != 1 or view.drawn.contrast != 1 or view.drawn.saturation != 1 for view in views):
         images = coloured(images, [view.drawn for view in views])
-    masks = (mask / 255).unsqueeze(1)
+    masks = mask.div_(255).unsqueeze(1)
     affines = torch.from_numpy(np.stack([view.affine for view in views]).astype(np.float32))
     if not channels_last:
         images = images.contiguous()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +11,7 @@ import numpy as np
 import torch
 
 from standout.counter_hash import hash64, uniform
-from standout.data.augment import WHOLE, Augmentation, View, cut, draw, stack, stream
+from standout.data.augment import WHOLE, Augmentation, Drawn, View, cut, draw, stack, stream
 from standout.data.pairs import Pair, shown
 from standout.data.workers import in_order
 from standout.errors import StandoutError
@@ -130,31 +132,36 @@ class Batches:
             patience=self.patience,
             name=lambda task: self.pairs[task.index].image,
         )
-        gathered: list[_Sample] = []
-        for done, (task, sample) in enumerate(zip(tasks, samples, strict=True), 1):
-            gathered.append(sample if isinstance(sample, _Sample) else self._substitute(task, sample))
-            if len(gathered) == self.batch or done == len(tasks):
-                yield self._gathered(gathered, task.size)
-                gathered = []
+        with contextlib.closing(samples):
+            for first in range(0, len(tasks), self.batch):
+                together = tasks[first : first + self.batch]
+                gathered = [
+                    sample if isinstance(sample, _Sample) else self._substitute(task, sample)
+                    for task, sample in zip(together, itertools.islice(samples, len(together)), strict=True)
+                ]
+                yield self._gathered(gathered, together[0].size)
 
     def _read(self, task: _Task) -> _Sample | StandoutError:
         """Return the views of a sample, or why its files cannot be read; nothing else is touched."""
         pair = self.pairs[task.index]
         try:
             fitted = fit_mask(read_mask(pair.mask), read_image(pair.image, longest=self._longest))
+            views = {
+                view: cut(fitted.picture.pixels, fitted.mask.values, self._drawn(task, view), task.size)
+                for view in ("", *self.views)
+            }
         except StandoutError as error:
             return error
         except Exception as error:
             raise StandoutError(
                 "loader-failed", f"reading failed ({type(error).__name__}: {error})", pair.image, "please report it"
             ) from error
-        views = {}
-        for view in ("", *self.views):
-            drawn = (
-                WHOLE if self.augmentation is None else draw(self.augmentation, self.seed, task.epoch, task.index, view)
-            )
-            views[view] = cut(fitted.picture.pixels, fitted.mask.values, drawn, task.size)
         return _Sample(task.index, views, fitted.how)
+
+    def _drawn(self, task: _Task, view: str) -> Drawn:
+        if self.augmentation is None:
+            return WHOLE
+        return draw(self.augmentation, self.seed, task.epoch, task.index, view)
 
     def _substitute(self, task: _Task, error: StandoutError) -> _Sample:
         """Return the next readable sample in the set's order, in place of one that cannot be read."""

@@ -22,6 +22,11 @@ PARTS = (TRAIN, VALIDATION, TEST)
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir"})
 """Names that operating systems and archives leave behind; hidden names (leading dot) count as junk too."""
 
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"}
+)
+"""Suffixes of pictures, lower case; whether a file can be read is decided by its content, later."""
+
 
 class Place(NamedTuple):
     """One folder of pictures and its folder of masks, relative to the set's own folder.

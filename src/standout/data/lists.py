@@ -6,10 +6,10 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from standout.data.layouts import TEST, TRAIN, VALIDATION
+from standout.data.layouts import SUFFIXES, TEST, TRAIN, VALIDATION
 from standout.errors import StandoutError
 
-SUFFIXES = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
+LIST_SUFFIXES = (".csv", ".list", ".lst", ".tsv", ".txt")
 
 _STEMS = {
     TRAIN: ("train", "train_pair", "train_pairs", "train_list", "training"),
@@ -28,8 +28,8 @@ class Listed(NamedTuple):
 def read_list(path: Path) -> list[Listed]:
     """Return the lines of a list file; empty lines and lines that start with `#` say nothing.
 
-    The columns of a line are parted by tabs, else by commas, else by spaces; a third column, such as an edge
-    map, is left unread. Bytes that are no UTF-8 are kept as the file system keeps them.
+    Two columns are parted by a tab, or by a comma or spaces where both are names of pictures; a third column, such
+    as an edge map, is left unread. Bytes that are no UTF-8 are kept as the file system keeps them.
 
     Raises
     ------
@@ -63,9 +63,16 @@ def read_list(path: Path) -> list[Listed]:
 
 
 def _columns(line: str) -> Listed:
-    separator = next((mark for mark in "\t," if mark in line), None)
-    columns = [column.strip() for column in line.split(separator)]
-    return Listed(columns[0], columns[1] if len(columns) > 1 else "")
+    for separator in ("\t", ",", None):
+        columns = [column.strip() for column in line.split(separator)]
+        # Names may hold commas and spaces: those part columns only where two names of pictures result.
+        if len(columns) > 1 and (separator == "\t" or all(_is_picture(column) for column in columns[:2])):
+            return Listed(columns[0], columns[1])
+    return Listed(line, "")
+
+
+def _is_picture(text: str) -> bool:
+    return Path(text).suffix.lower() in SUFFIXES
 
 
 def name_of(text: str) -> str:
@@ -80,7 +87,7 @@ def lists_in(folder: Path) -> dict[str, Path]:
         paths = sorted(
             path
             for stem in stems
-            for suffix in SUFFIXES
+            for suffix in LIST_SUFFIXES
             if (path := folder / f"{stem}{suffix}").is_file() and read_list(path)[0].mask
         )
         if len(paths) > 1:

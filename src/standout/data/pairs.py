@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from standout.data import layouts, lists
-from standout.data.layouts import Found, Place
+from standout.data.layouts import SUFFIXES, Found, Place
 from standout.errors import StandoutError, printable
 from standout.names import unknown
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"}
-)
-"""Suffixes of pictures, lower case; whether a file can be read is decided by its content, later."""
 
 JPEG = frozenset({".jpg", ".jpeg"})
 PNG = frozenset({".png"})
 
 MISTAKES_SHOWN = 10
+NAMES_VALIDATION = "names_val.txt"
+FRACTION = 0.05
 
 T = TypeVar("T")
 
@@ -98,21 +95,23 @@ def split_validation(
     Parameters
     ----------
     validation : a file with one name a line; or the fraction, in [0, 1), with the smallest SHA-1 of the name;
-        or None: `names_val.txt` in `folder` or beside the pictures' folder, else 0.05.
+        or None: those of the set that `names_val.txt` in `folder` or beside the pictures' folder names, else 0.05.
 
     Raises
     ------
     StandoutError : exit code 2; the file names what is not there, or nothing is left to train on.
     """
+    held: set[str] = set()
     if validation is None:
-        near = [Path(folder), *({pair.image.parent.parent for pair in pairs[:1]})]
-        validation = next((path for place in near if (path := place / "names_val.txt").is_file()), 0.05)
-    if isinstance(validation, float | int):
+        near = [Path(folder), *(pair.image.parent.parent for pair in pairs[:1])]
+        beside = next((path for place in near if (path := place / NAMES_VALIDATION).is_file()), None)
+        # A list may have taken a part of the set; the file beside the whole set still speaks for that part.
+        held = set(_named(pairs, beside, missing_allowed=True)) if beside is not None else held
+        held = held or _smallest_hashes(pairs, FRACTION)
+    elif isinstance(validation, float | int):
         if not 0 <= validation < 1:
             raise ValueError(f"the validation fraction lies in [0, 1), not {validation}")
-        count = max(1, round(len(pairs) * validation)) if validation > 0 else 0
-        by_hash = sorted(pairs, key=lambda pair: hashlib.sha1(os.fsencode(pair.name), usedforsecurity=False).digest())
-        held = {pair.name for pair in by_hash[:count]}
+        held = _smallest_hashes(pairs, validation)
     else:
         held = set(_named(pairs, validation))
     train = tuple(pair for pair in pairs if pair.name not in held)
@@ -121,6 +120,12 @@ def split_validation(
             "training-empty", "nothing is left to train on", folder, "hold out fewer pictures", exit_code=2
         )
     return train, tuple(pair for pair in pairs if pair.name in held)
+
+
+def _smallest_hashes(pairs: Sequence[Pair], fraction: float) -> set[str]:
+    count = max(1, round(len(pairs) * fraction)) if fraction > 0 else 0
+    by_hash = sorted(pairs, key=lambda pair: hashlib.sha1(os.fsencode(pair.name), usedforsecurity=False).digest())
+    return {pair.name for pair in by_hash[:count]}
 
 
 def fingerprint(pairs: Iterable[Pair]) -> str:
@@ -215,7 +220,7 @@ def _from_list(path: Path, layout: str | None, skip_unpaired: bool) -> Pairs:
     return Pairs(layouts.LIST, _sorted(path, pairs), tuple(notes))
 
 
-def _named(pairs: Iterable[Pair], path: Path) -> list[str]:
+def _named(pairs: Iterable[Pair], path: Path, *, missing_allowed: bool = False) -> list[str]:
     """Return the names of the pairs that a list file names, with or without suffix."""
     names = {_key(pair.name): pair.name for pair in pairs}
     # A name may hold a dot of its own, so the text as it stands is tried first.
@@ -227,7 +232,7 @@ def _named(pairs: Iterable[Pair], path: Path) -> list[str]:
             missing.append(text)
         else:
             found.append(name)
-    if missing:
+    if missing and not missing_allowed:
         raise StandoutError(
             "list-missing",
             f"{len(missing)} listed names are not in the set ({shown(missing)})",
