@@ -105,7 +105,8 @@ def test_a_name_over_255_bytes_is_refused_before_anything_is_written(tmp_path):
 def test_b01_a_kill_leaves_only_a_temporary_name_that_the_next_run_removes(tmp_path):
     code = (
         "import sys, time\nfrom standout.files import atomic_write\n"
-        "def slow(file):\n    file.write(b'half')\n    file.flush()\n    print('writing', flush=True)\n    time.sleep(60)\n"
+        "def slow(file):\n    file.write(b'half')\n    file.flush()\n"
+        "    print('writing', flush=True)\n    time.sleep(60)\n"
         f"atomic_write({str(tmp_path / 'x')!r}, slow)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

@@ -13,6 +13,11 @@ import standout
 from standout import names
 from standout.errors import StandoutError, printable
 
+QUIETLY = (
+    "import contextlib, io, standout.cli\n"
+    "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+    "    standout.cli.run({arguments})"
+)
 HEAVY = ("torch", "numpy", "onnxruntime", "PIL", "rich", "matplotlib", "msgspec")
 
 
@@ -32,14 +37,14 @@ def test_k08_import_loads_nothing_heavy():
 
 
 def test_k08_help_loads_nothing_heavy():
-    code = "import contextlib, io, standout.cli\nwith contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): standout.cli.run(['--help'])"
+    code = QUIETLY.format(arguments=["--help"])
 
     assert loaded_after(code) == []
 
 
 @pytest.mark.parametrize("verb", ["cut", "predict", "eval"])
 def test_k08_a_users_verbs_do_not_load_torch(verb):
-    code = f"import contextlib, io, standout.cli\nwith contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): standout.cli.run(['{verb}', '--help'])"
+    code = QUIETLY.format(arguments=[verb, "--help"])
 
     assert "torch" not in loaded_after(code)
 

@@ -119,10 +119,13 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         _leave(EXIT_INTERRUPTED)
     except _Terminated as signalled:
         _leave(128 + signalled.number)
+    except SystemExit:
+        # Click leaves with 1 where the reader of our output has left, and marks it by wrapping the stream.
+        if isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+            _leave_pipe()
+        raise
     except BrokenPipeError:
-        # Whoever read our output has left: quietly, and without a second complaint from the interpreter.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _leave(EXIT_PIPE)
+        _leave_pipe()
     except (StandoutError, click.ClickException) as error:
         if debug:
             raise
@@ -196,6 +199,12 @@ def fail(error: StandoutError, arguments: Sequence[str] = ()) -> int:
         click.echo(json.dumps(document))
     click.echo(f"standout: error: {error}", err=True)
     return error.exit_code or EXIT_FAILED
+
+
+def _leave_pipe() -> NoReturn:
+    # Quietly, and without a second complaint from the interpreter when it flushes.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _leave(EXIT_PIPE)
 
 
 def _leave(code: int) -> NoReturn:
