@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from standout.metrics.counts import Floats, check_map, check_mask, count_picture, mean_absolute_error
+from standout.metrics.counts import Counts, Floats, check_map, check_mask, count_picture, mean_absolute_error
 from standout.metrics.curves import (
     THRESHOLDS,
+    Found,
     e_measure,
     f_measure,
     found_adaptive,
@@ -44,24 +45,43 @@ _NUMBERS = ("mae", "f_adaptive", "weighted_f", "s", "e_adaptive", "iou")
 class PictureScore(NamedTuple):
     """The measures of one picture.
 
-    precision, recall, f, e : (256,) float64, at thresholds 255, 254, ..., 0.
+    pixels, foreground : of the mask.
+    right, wrong : (256,) int64: pixels found inside and outside the mask at thresholds 255, 254, ..., 0.
     weighted_f : None where it was left out.
-    empty_mask, full_mask, constant_map : the corner cases, which have answers of their own (see `docs/measures.md`).
+    constant_map : whether the map holds one value only.
     """
 
-    precision: Floats
-    recall: Floats
-    f: Floats
-    e: Floats
+    pixels: int
+    foreground: int
+    right: Counts
+    wrong: Counts
     mae: float
     f_adaptive: float
     weighted_f: float | None
     s: float
     e_adaptive: float
     iou: float
-    empty_mask: bool
-    full_mask: bool
     constant_map: bool
+
+    @property
+    def precision(self) -> Floats:
+        """(256,) float64, 0 where nothing is found."""
+        return precision_recall(Found(self.right, self.wrong), self.foreground)[0]
+
+    @property
+    def recall(self) -> Floats:
+        """(256,) float64, 0 where the mask is empty."""
+        return precision_recall(Found(self.right, self.wrong), self.foreground)[1]
+
+    @property
+    def f(self) -> Floats:
+        """(256,) float64."""
+        return f_measure(self.precision, self.recall)
+
+    @property
+    def e(self) -> Floats:
+        """(256,) float64."""
+        return e_measure(Found(self.right, self.wrong), self.foreground, self.pixels)
 
 
 def score_picture(
@@ -95,20 +115,17 @@ def score_picture(
     picture = count_picture(levels, labels, rules)
     pixels, foreground = picture.pixels, picture.foreground
     found, adaptive = found_by_threshold(picture), found_adaptive(picture)
-    precision, recall = precision_recall(found, foreground)
     return PictureScore(
-        precision=precision,
-        recall=recall,
-        f=f_measure(precision, recall),
-        e=e_measure(found, foreground, pixels),
+        pixels=pixels,
+        foreground=foreground,
+        right=found.right,
+        wrong=found.wrong,
         mae=mean_absolute_error(picture),
         f_adaptive=float(f_measure(*precision_recall(adaptive, foreground))),
         weighted_f=weighted_f(picture.values[picture.levels], labels, weights) if weighted else None,
         s=s_measure(picture),
         e_adaptive=float(e_measure(adaptive, foreground, pixels)),
         iou=intersection_over_union(found, foreground),
-        empty_mask=foreground == 0,
-        full_mask=foreground == pixels,
         constant_map=picture.constant,
     )
 
@@ -170,8 +187,8 @@ class SaliencyMeasures:
         self._curves.add(np.stack([getattr(score, name) for name in _CURVES]))
         self._numbers.add(np.array([getattr(score, name) or 0.0 for name in _NUMBERS]))
         self.count += 1
-        self.empty_masks += score.empty_mask
-        self.full_masks += score.full_mask
+        self.empty_masks += score.foreground == 0
+        self.full_masks += score.foreground == score.pixels
         self.constant_maps += score.constant_map
 
     def merge(self, other: SaliencyMeasures) -> None:
