@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from standout.errors import StandoutError
-from standout.images.decode import Decoded
+from standout.images.decode import PROFILE_NOTE, Decoded
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB or (H, W), 0 to 255."""
@@ -65,9 +65,13 @@ def upright(
 
 def over_white(colours: Pixels, alpha: Pixels) -> Pixels:
     """Return colours (H, W, 3) or (H, W) laid over white with alpha (H, W); exact at alpha 0 and 255."""
-    share = (alpha if colours.ndim == 2 else alpha[..., None]).astype(np.uint32)
-    flat: Pixels = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-    return flat
+    share = (alpha if colours.ndim == 2 else alpha[..., None]).astype(np.uint16)
+    # Everything fits 16 bits, and adding a 256th of itself makes the shift by 8 a rounded division by 255.
+    total = colours * share
+    total += 255 * (255 - share) + 128
+    total += total >> 8
+    total >>= 8
+    return total.astype(np.uint8)
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
@@ -188,7 +192,7 @@ def _transform(image: Image.Image, notes: list[str]) -> Transform | None:
         found = None
         fits = False
     if not fits:
-        notes.append("colour profile does not fit and was left out")
+        notes.append(PROFILE_NOTE)
     return found
 
 

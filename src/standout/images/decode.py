@@ -47,12 +47,14 @@ class Decoded(NamedTuple):
     header : facts of the file; of a picture that never was a file, made from the picture.
     orientation : 1 to 8, as the file says.
     name : for messages.
+    notes : what was left out on the way.
     """
 
     image: Image.Image
     header: Header
     orientation: int
     name: str
+    notes: tuple[str, ...] = ()
 
     @property
     def to_turn(self) -> int:
@@ -82,11 +84,16 @@ def decode(source: Encoded, limits: Limits, longest: int | None = None) -> Decod
             raise cannot_read(error, name) from error
     header = headers.check_body(data, header, name, limits)
     with quiet:
-        image = _load(data, header, name, limits, longest)
-        return Decoded(image, header, _orientation(image, header), name)
+        image, notes = _load(data, header, name, limits, longest)
+        return Decoded(image, header, _orientation(image, header), name, notes)
 
 
-def _load(data: bytes, header: Header, name: str, limits: Limits, longest: int | None) -> ImageFile.ImageFile:
+PROFILE_NOTE = "colour profile does not fit and was left out"
+
+
+def _load(
+    data: bytes, header: Header, name: str, limits: Limits, longest: int | None
+) -> tuple[ImageFile.ImageFile, tuple[str, ...]]:
     try:
         image = _decoder(header.format)(BytesIO(data))
         headers.check_pixels((image.height, image.width), name, limits)
@@ -104,13 +111,14 @@ def _load(data: bytes, header: Header, name: str, limits: Limits, longest: int |
         raise StandoutError("picture-memory", "picture does not fit into memory", name, "make it smaller") from error
     except Exception as error:
         # Damaged files raise OSError, SyntaxError, ValueError and more: whatever it is, the file is at fault.
-        plain = _without_comments(data) if header.format == "PNG" and isinstance(error, ValueError) else None
-        if plain is not None:
-            return _load(plain, header, name, limits, longest)
+        plain = _without_comments(data) if header.format == "PNG" and isinstance(error, ValueError) else data
+        if len(plain) < len(data):
+            image, _ = _load(plain, header, name, limits, longest)
+            return image, (PROFILE_NOTE,) if b"iCCP" in data else ()
         if "truncated" in str(error).lower():
             raise headers.truncated(name) from error
         raise headers.damaged(name) from error
-    return image  # type: ignore[no-any-return]
+    return image, ()
 
 
 def _decoder(kind: str) -> Any:
@@ -121,20 +129,18 @@ def _decoder(kind: str) -> Any:
     return _DECODERS[kind]
 
 
-def _without_comments(data: bytes) -> bytes | None:
-    """Return a PNG file without texts and colour profile, or none where it has none.
+def _without_comments(data: bytes) -> bytes:
+    """Return a PNG file without texts and colour profile.
 
     A profile or text of over a megabyte makes the library refuse the whole picture.
     """
-    kept, at, dropped = [data[:8]], 8, False
+    kept, at = [data[:8]], 8
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
-            dropped = True
-        else:
+        if data[at + 4 : at + 8] not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
             kept.append(data[at:end])
         at = end
-    return b"".join(kept) if dropped else None
+    return b"".join(kept)
 
 
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')

@@ -289,7 +289,9 @@ def check_body(data: bytes, header: Header, name: str, limits: Limits) -> Header
         for a file that ends too early in a way that its decoder would not see.
     """
     if header.format == "JPEG":
-        _check_scans(count_scans(data), header, name, limits)
+        scans, ended = walk_scans(data)
+        _check_scans(scans, header, name, limits)
+        header = header._replace(whole=ended)
     elif header.format == "GIF":
         after = _after_first_frame(data, name)
         return header._replace(several=after != _GIF_END)
@@ -319,20 +321,24 @@ def _check_scans(scans: int, header: Header, name: str, limits: Limits) -> None:
         )
 
 
-def count_scans(data: bytes) -> int:
-    """Return the number of scans of the first picture in a JPEG file, by its markers; progressive ones have ten.
+def walk_scans(data: bytes) -> tuple[int, bool]:
+    """Return the scans of the first picture in a JPEG file, by its markers, and whether its end mark is there.
 
-    A file of more than `MOST_SEGMENTS` segments counts as having as many scans.
+    Progressive files usually have ten scans, others one. A file of more than `MOST_SEGMENTS` segments counts as
+    having as many scans.
     """
     at, scans = 2, 0
     for _ in range(MOST_SEGMENTS):
         found = _MARKER.search(data, at)
-        if found is None or data[found.start() + 1] == 0xD9:
-            return scans
+        if found is None:
+            return scans, False
         at = found.end()
-        scans += data[at - 1] == 0xDA
+        marker = data[at - 1]
+        if marker == 0xD9:
+            return scans, True
+        scans += marker == 0xDA
         at += int.from_bytes(data[at : at + 2], "big")
-    return MOST_SEGMENTS
+    return MOST_SEGMENTS, True
 
 
 def _after_first_frame(data: bytes, name: str) -> int:

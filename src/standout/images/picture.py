@@ -147,7 +147,7 @@ def _converted(decoded: Decoded, keep_profile: bool) -> tuple[Pixels, Pixels | N
 
 
 def _notes(decoded: Decoded) -> list[str]:
-    notes = []
+    notes = list(decoded.notes)
     if decoded.orientation != 1:
         notes.append(f"turned upright (orientation {decoded.orientation})")
     if decoded.header.several:

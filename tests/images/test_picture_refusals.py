@@ -1,0 +1,503 @@
+"""What is refused, how early, and in which words."""
+
+import contextlib
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+
+import numpy as np
+import picture_files as files
+import pytest
+from PIL import Image
+
+from standout.errors import StandoutError
+from standout.images import SERVER, Limits, read_image, read_mask, walk_pictures
+from standout.images.headers import walk_scans
+
+LINE = re.compile(r"[^\n]+")
+
+
+def refusal(source, **options):
+    """The one line of a refusal; any other exception fails the test."""
+    with pytest.raises(StandoutError) as caught:
+        read_image(source, **options)
+    assert LINE.fullmatch(str(caught.value))
+    return caught.value
+
+
+@pytest.mark.parametrize("name", files.seed_encodings())
+def test_p07_a_cut_file_is_refused(name):
+    """A hundred cuts of each encoding; only what lies behind a first frame may be missing."""
+    data = files.seed_encodings()[name]
+    whole = read_image(data)
+    first = whole.notes == ("first frame only",) and name.startswith("gif")
+
+    for length in np.linspace(1, len(data) - 1, 100).astype(int):
+        if first:
+            # What lies behind the first frame is never looked at.
+            with contextlib.suppress(StandoutError):
+                assert np.array_equal(read_image(data[:length]).pixels, whole.pixels)
+            continue
+        code = refusal(data[:length]).code
+        allowed = {"picture-truncated"} if length > len(data) // 2 else {"picture-truncated", "picture-unknown"}
+        assert code in allowed | ({"picture-damaged"} if length < 64 else set()), length
+
+
+def test_p07_a_missing_end_mark_alone_is_refused(tmp_path):
+    for name in ("jpeg", "jpeg-progressive", "png-rgb", "gif"):
+        data = files.seed_encodings()[name]
+        assert refusal(data[: -12 if name == "png-rgb" else -1]).code == "picture-truncated"
+    path = tmp_path / "0417.jpg"
+    path.write_bytes(files.seed_encodings()["jpeg"][:900])
+    assert str(refusal(path)) == f"picture is cut off: {path}; copy the file again"
+
+
+def tiff(columns, rows):
+    entries = [(256, 4, columns), (257, 4, rows), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (279, 4, 4)]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+def jpeg(columns, rows, kind=0xC0):
+    frame = struct.pack(">BHHB", 8, rows, columns, 3) + b"\1\x22\0\2\x11\1\3\x11\1"
+    return b"\xff\xd8\xff" + bytes([kind]) + struct.pack(">H", 2 + len(frame)) + frame
+
+
+def png_header(columns, rows):
+    return b"\x89PNG\r\n\x1a\n" + files.chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 6, 0, 0, 0))
+
+
+def webp(kind, content):
+    body = kind + struct.pack("<I", len(content)) + content
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def bombs():
+    side = 2**31 - 1
+    wide = struct.pack("<I", 16383 - 1)[:3]
+    yield "png-huge", png_header(side, side)
+    yield "png-line", png_header(100_000_001, 1)
+    yield "png-inflating", files.png(np.zeros((1, 1), np.uint8), size=(40_000, 30_000))
+    yield "jpeg", jpeg(65_000, 65_000)
+    yield "jpeg-progressive", jpeg(20_000, 20_000, 0xC2)
+    yield (
+        "jpeg-late-size",
+        jpeg(20_000, 20_000).replace(b"\xff\xd8", b"\xff\xd8" + (b"\xff\xe1\xff\xff" + bytes(65533)) * 9),
+    )
+    yield "webp-extended", webp(b"VP8X", bytes(4) + wide * 2)
+    yield "webp-lossless", webp(b"VP8L", b"\x2f" + struct.pack("<I", 16383 | 16383 << 14) + bytes(8))
+    yield "webp-lossy", webp(b"VP8 ", b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 16383, 16383))
+    yield "gif", b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b","
+    yield "tiff", tiff(side, side)
+    yield "tiff-line", tiff(1, 100_000_001)
+    yield "bmp", b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, side, -side, 1, 24, 0) + bytes(20)
+
+
+@pytest.mark.parametrize(("name", "data"), [pytest.param(*bomb, id=bomb[0]) for bomb in bombs()])
+def test_p08_too_many_pixels_are_refused_from_the_header(name, data, tmp_path):
+    path = tmp_path / "IMG_2231.png"
+    path.write_bytes(data)
+    # However long the file is: this one has 300 MiB behind its header.
+    with path.open("r+b") as file:
+        file.truncate(300 * 2**20)
+
+    start = time.perf_counter()
+    error = refusal(path)
+    spent = time.perf_counter() - start
+
+    assert error.code == "picture-pixels"
+    assert re.search(r"too many pixels: .*IMG_2231\.png is \d+ x \d+ \(\S+ Mpixel, limit 100\); ", str(error))
+    assert spent < 0.5
+
+
+MEMORY = """
+import re, sys
+from standout.errors import StandoutError
+from standout.images import encode_image, read_image
+import numpy as np
+
+def mark(name):
+    return int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+
+read_image(encode_image(np.zeros((4, 4, 3), np.uint8)))
+for path in sys.argv[1:]:
+    before = mark("VmRSS")
+    open("/proc/self/clear_refs", "w").write("5")
+    try:
+        pixels = read_image(path).pixels.size // 3
+    except StandoutError:
+        pixels = 0
+    print(pixels, mark("VmHWM") - before)
+"""
+
+
+def peaks(paths):
+    """Pixels and bytes at the highest point while reading each file, in a process of its own."""
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("this system cannot reset its high-water mark")
+    run = subprocess.run([sys.executable, "-c", MEMORY, *map(str, paths)], capture_output=True, text=True, check=True)
+    return [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+
+
+def test_p08_a_refused_picture_takes_no_memory(tmp_path):
+    paths = []
+    for name, data in bombs():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(data)
+        os.truncate(paths[-1], 300 * 2**20)
+
+    found = peaks(paths)
+
+    assert [pixels for pixels, _ in found] == [0] * len(paths)
+    assert max(peak for _, peak in found) < 20 * 2**20
+
+
+def test_p08_our_cap_is_ours_alone():
+    before = Image.MAX_IMAGE_PIXELS
+    picture = files.encoded(files.scene(), "PNG")
+
+    assert refusal(picture, limits=Limits(pixels=2239)).code == "picture-pixels"
+    assert read_image(picture, limits=Limits(pixels=2240)).size == (40, 56)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_p08_a_file_over_the_byte_cap_is_refused_unread(tmp_path):
+    path = tmp_path / "long.png"
+    path.write_bytes(files.encoded(files.scene(), "PNG"))
+    os.truncate(path, 21 * 2**20)
+
+    assert "has 21 MiB (limit 20 MiB)" in str(refusal(path, limits=SERVER))
+
+
+@pytest.fixture(scope="module")
+def progressive():
+    """Progressive JPEGs of 1 and 16 Mpixel."""
+    return {
+        side: files.encoded(Image.new("RGB", (side, side), "teal"), "JPEG", progressive=True) for side in (1000, 4000)
+    }
+
+
+@pytest.mark.parametrize("side", [1000, 4000])
+@pytest.mark.parametrize("scans", [10, 64, 65, 1000])
+def test_p09_scans_are_counted_before_decoding(progressive, side, scans):
+    data = files.with_scans(progressive[side], scans)
+    assert walk_scans(data) == (scans, True)
+
+    start = time.perf_counter()
+    if scans > 64:
+        error = refusal(data)
+        assert str(error).startswith(
+            f"picture has too many scans: picture has {scans} (limit 64 at {side**2 / 1e6:g} Mpixel)"
+        )
+        assert time.perf_counter() - start < 0.5
+    elif scans == 10 or side == 1000:
+        assert read_image(data).size == (side, side)
+    assert (refusal(data, limits=Limits(scan_megapixels=9 * side**2 / 1e6))).code == "picture-scans"
+
+
+def test_p09_scans_in_a_thumbnail_or_second_picture_do_not_count():
+    thumbnail = files.with_scans(files.encoded(files.scene(), "JPEG", progressive=True), 90)
+    data = files.encoded(files.scene(), "JPEG", exif=b"Exif\0\0" + thumbnail) + thumbnail
+
+    assert walk_scans(data) == (1, True)
+    assert read_image(data).size == (40, 56)
+
+
+def test_p09_endless_segments_are_refused():
+    data = files.encoded(files.scene(), "JPEG")
+    before = b"\xff\xd8" + b"\xff\xfe\x00\x02" * 1_000_000 + data[2:]
+    within = data[:-2] + b"\xff\xfe\x00\x02" * 1_000_000 + b"\xff\xd9"
+
+    start = time.perf_counter()
+    codes = refusal(before).code, refusal(within).code
+
+    assert codes == ("picture-damaged", "picture-scans")
+    assert time.perf_counter() - start < 2
+
+
+def other_formats():
+    image = Image.fromarray(files.scene())
+    yield "PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+    yield "PostScript", files.encoded(image, "EPS")
+    yield "PDF", files.encoded(image, "PDF")
+    yield "SVG", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    yield "SVG", b"<svg/>"
+    yield "FITS", b"SIMPLE  =                    T".ljust(2880)
+    yield "PSD", b"8BPS\0\1".ljust(40, b"\0")
+    yield "ICO", files.encoded(image, "ICO")
+    yield "JPEG 2000", files.encoded(image, "JPEG2000")
+    yield "a NumPy array", b"\x93NUMPY\1\0"
+    for kind in ("PPM", "TGA", "PCX", "SGI", "DDS"):
+        yield "", files.encoded(image, kind)
+
+
+SPAWN_TRAP = """
+import sys
+armed = False
+def hook(event, arguments):
+    if armed and event.startswith(("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system")):
+        print("SPAWNED", event)
+sys.addaudithook(hook)
+from standout.errors import StandoutError
+from standout.images import read_image
+armed = True
+for path in sys.argv[1:]:
+    try:
+        read_image(path)
+        print("READ", path)
+    except StandoutError as error:
+        print(error.code)
+"""
+
+
+def test_p10_other_formats_are_refused_under_any_name_and_start_no_program(tmp_path):
+    paths = []
+    for number, (kind, data) in enumerate(other_formats()):
+        for suffix in (".eps", ".jpg", ".png"):
+            paths.append(tmp_path / f"{number}{suffix}")
+            paths[-1].write_bytes(data)
+        error = refusal(paths[-1])
+        assert error.code == ("picture-format" if kind else "picture-unknown")
+        assert kind in str(error)
+
+    run = subprocess.run(
+        [sys.executable, "-c", SPAWN_TRAP, *map(str, paths)], capture_output=True, text=True, check=True
+    )
+
+    assert set(run.stdout.split()) == {"picture-format", "picture-unknown"}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".eps", ".txt", ""])
+def test_p10_the_content_decides_and_not_the_name(suffix, tmp_path):
+    for number, data in enumerate(files.seed_encodings().values()):
+        path = tmp_path / f"{number}{suffix}"
+        path.write_bytes(data)
+
+        assert np.array_equal(read_image(path).pixels, read_image(data).pixels)
+
+
+def test_p10_a_server_reads_three_formats():
+    seeds = files.seed_encodings()
+
+    for name in ("jpeg", "png-rgba", "webp"):
+        read_image(seeds[name], limits=SERVER)
+    for name, kind in (("gif", "GIF"), ("bmp", "BMP"), ("tiff", "TIFF")):
+        assert kind in str(refusal(seeds[name], limits=SERVER))
+
+
+def odd_files(folder):
+    seeds = files.seed_encodings()
+    contents = {
+        "empty.jpg": b"",
+        "zeros.png": bytes(1000),
+        "text.jpg": b"this is not a picture\n" * 20,
+        "page.png": b"<!doctype html><html><body>404</body></html>",
+        "one-byte.gif": b"G",
+        "magic.jpg": b"\xff\xd8\xff",
+        "magic.png": b"\x89PNG\r\n\x1a\n",
+        "magic.gif": b"GIF89a",
+        "magic.webp": b"RIFF\x04\0\0\0WEBP",
+        "magic.bmp": b"BM",
+        "magic.tif": b"II*\0",
+        "header.png": seeds["png-rgb"][:33],
+        "no-size.png": seeds["png-rgb"].replace(b"\0\0\0\x38\0\0\0\x28", bytes(8)),
+        "script.png": b"#!/bin/sh\nrm -rf $HOME\n",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        yield folder / name
+    (folder / "folder.png").mkdir()
+    yield folder / "folder.png"
+    yield folder / "missing.png"
+    yield folder / "text.jpg" / "below.png"
+
+
+def test_p12_each_odd_file_is_one_line_that_names_it(tmp_path):
+    codes = {path.name: (refusal(path), path) for path in odd_files(tmp_path)}
+
+    for name, (error, _) in codes.items():
+        assert name in str(error)
+        assert str(error)[0].islower()
+        assert not str(error).endswith(".")
+    assert len(codes) == 17
+    assert codes["empty.jpg"][0].code == "picture-empty"
+    assert codes["folder.png"][0].code == "picture-folder"
+    assert codes["missing.png"][0].code == codes["below.png"][0].code == "picture-missing"
+    assert codes["text.jpg"][0].code == codes["script.png"][0].code == "picture-unknown"
+    assert {codes[f"magic.{s}"][0].code for s in ("jpg", "png", "gif", "webp", "bmp", "tif")} <= {
+        "picture-truncated",
+        "picture-damaged",
+    }
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_p12_a_file_without_permission_is_named(tmp_path):
+    path = tmp_path / "secret.png"
+    path.write_bytes(files.encoded(files.scene(), "PNG"))
+    path.chmod(0)
+
+    assert "may not be read" in str(refusal(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+class TestSpecialFiles:
+    def test_p13_special_files_are_refused_unopened(self, tmp_path):
+        fifo, sock = tmp_path / "fifo.png", tmp_path / "socket.png"
+        os.mkfifo(fifo)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(sock))
+            link = tmp_path / "link.png"
+            link.symlink_to("/dev/zero")
+            for path in (fifo, sock, link, "/dev/zero", "/dev/null", "/proc/self/status", "/proc/self/mem"):
+                error = refusal(path)
+                assert (error.code, error.where) == ("picture-special", os.fspath(path))
+            assert refusal(tmp_path).code == "picture-folder"
+
+    def test_p13_masks_go_through_the_same_door(self, tmp_path):
+        os.mkfifo(tmp_path / "fifo.png")
+
+        with pytest.raises(StandoutError) as caught:
+            read_mask(tmp_path / "fifo.png")
+        assert caught.value.code == "picture-special"
+
+    def test_p13_a_file_that_becomes_a_fifo_never_blocks(self, tmp_path):
+        """The name is swapped between a picture and a FIFO while it is read a thousand times."""
+        path, fifo, picture = tmp_path / "a.png", tmp_path / "fifo", tmp_path / "picture"
+        content = files.encoded(files.scene(8, 8), "PNG")
+        stop = threading.Event()
+
+        def swap():
+            while not stop.is_set():
+                os.mkfifo(fifo)
+                fifo.replace(path)
+                picture.write_bytes(content)
+                picture.replace(path)
+
+        path.write_bytes(content)
+        swapper = threading.Thread(target=swap, daemon=True)
+        swapper.start()
+        outcomes = []
+        for _ in range(1000):
+            try:
+                outcomes.append(read_image(path).size)
+            except StandoutError as error:
+                outcomes.append(error.code)
+        stop.set()
+        swapper.join(10)
+
+        assert set(outcomes) <= {(8, 8), "picture-special"}
+        assert len(outcomes) == 1000
+
+    def test_p13_the_open_handle_is_looked_at_again(self, tmp_path, monkeypatch):
+        path, real = tmp_path / "a.png", os.open
+        path.write_bytes(files.encoded(files.scene(8, 8), "PNG"))
+
+        def swapped(name, flags, *rest):
+            path.unlink()
+            os.mkfifo(path)
+            return real(name, flags, *rest)
+
+        monkeypatch.setattr(os, "open", swapped)
+
+        assert refusal(path).code == "picture-special"
+
+
+def test_p14_links_to_files_are_followed_and_loops_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(files.encoded(files.scene(), "PNG"))
+    (tmp_path / "link.png").symlink_to("a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "dangling.png").symlink_to("nowhere.png")
+
+    assert read_image(tmp_path / "link.png").size == (40, 56)
+    assert "link to itself" in str(refusal(tmp_path / "loop.png"))
+    assert refusal(tmp_path / "dangling.png").code == "picture-missing"
+
+
+def test_p14_linked_folders_are_walked_only_by_option_and_never_twice(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "other"
+    for folder in (root / "one", root / "two", other):
+        folder.mkdir(parents=True)
+        (folder / "p.png").write_bytes(b"")
+    (root / "self").symlink_to(root)
+    (root / "one" / "up").symlink_to(root / "two")
+    (root / "two" / "up").symlink_to(root / "one")
+    (root / "left").symlink_to(other)
+    (root / "right").symlink_to(other)
+    (root / "name.png").symlink_to(other)
+    (root / "dangling").symlink_to(tmp_path / "nowhere")
+    (root / "file.png").symlink_to(other / "p.png")
+    (root / ".hidden.png").write_bytes(b"")
+
+    plain = [str(p.relative_to(root)) for p in walk_pictures(root)]
+    followed = [p.resolve() for p in walk_pictures(root, follow_links=True) if not p.is_symlink()]
+
+    assert plain == ["file.png", "one/p.png", "two/p.png"]
+    assert sorted(followed) == sorted([other / "p.png", root / "one" / "p.png", root / "two" / "p.png"])
+
+
+def box(brand, *others):
+    brands = brand + bytes(4) + b"".join(others)
+    return struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + bytes(64)
+
+
+def raw_tiff(*entries):
+    table = b"".join(struct.pack("<HHII", tag, kind, count, value) for tag, kind, count, value in sorted(entries))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+SIZE = ((256, 4, 1, 160), (257, 4, 1, 120))
+NAMED = [
+    ("HEIC", box(b"heic", b"mif1", b"heic")),
+    ("HEIC", box(b"mif1", b"heix")),
+    ("JPEG XL", b"\xff\x0a\xfa\x1f\x01".ljust(40, b"\0")),
+    ("JPEG XL", b"\0\0\0\x0cJXL \r\n\x87\n".ljust(40, b"\0")),
+    ("raw", b"II*\0\x10\0\0\0CR\2\0".ljust(40, b"\0")),
+    ("raw", box(b"crx ", b"crx ", b"isom")),
+    ("raw", raw_tiff(*SIZE, (50706, 1, 4, 1))),
+    ("raw", raw_tiff(*SIZE, (254, 4, 1, 1), (271, 2, 18, 0))),
+    ("raw", b"FUJIFILMCCD-RAW 0201".ljust(40, b"\0")),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), NAMED)
+def test_p18_what_cameras_write_is_refused_by_name(kind, data, tmp_path):
+    path = tmp_path / "holiday.pic"
+    path.write_bytes(data)
+
+    error = refusal(path)
+
+    assert error.code == "picture-format"
+    assert re.fullmatch(
+        rf"not a picture we read: .*holiday\.pic is .*{kind}.*; convert it to JPEG or PNG first", str(error)
+    )
+
+
+def test_p16_decoding_takes_at_most_18_bytes_a_pixel(tmp_path):
+    """Fifty megapixels in each of six formats."""
+    rows, columns = 5000, 10_000
+    picture = np.empty((rows, columns, 3), np.uint8)
+    picture[..., 0] = np.linspace(0, 255, columns).astype(np.uint8)
+    picture[..., 1] = np.linspace(0, 255, rows).astype(np.uint8)[:, None]
+    picture[..., 2] = 90
+    image = Image.fromarray(picture)
+    paths = []
+    for kind, source, options in (
+        ("JPEG", image, {}),
+        ("PNG", image, {"compress_level": 1, "compress_type": zlib.Z_RLE}),
+        ("WEBP", image, {"quality": 20, "method": 0}),
+        ("GIF", image.getchannel(0), {}),
+        ("BMP", image, {}),
+        ("TIFF", image, {"compression": "tiff_lzw"}),
+    ):
+        paths.append(tmp_path / kind)
+        source.save(paths[-1], kind, **options)
+
+    for (pixels, peak), path in zip(peaks(paths), paths, strict=True):
+        assert pixels == rows * columns, path.name
+        assert peak <= 18 * pixels + 64 * 2**20, path.name
