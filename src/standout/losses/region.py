@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from standout.losses.numerics import check_same_shape, cross_entropy_map, in_full_precision, reduce, softplus
+from standout.losses.numerics import (
+    check_same_shape,
+    cross_entropy_map,
+    in_full_precision,
+    only_valid,
+    reduce,
+    softplus,
+)
 from standout.shapes import Logits, Mask
 
 # Below this union a map and its mask are both empty; well above the smallest float32, so that neither
@@ -29,7 +36,7 @@ def binary_cross_entropy(logits: Logits, mask: Mask, *, valid: Mask | None = Non
     ------
     ValueError : the shapes differ, or the reduction is unknown.
     """
-    return reduce(cross_entropy_map(logits, mask), valid, reduction)
+    return reduce(cross_entropy_map(only_valid(logits, valid), mask), valid, reduction)
 
 
 @in_full_precision
