@@ -27,6 +27,7 @@ _LATE = {
     "non_negative_feedback": "standout.losses.feedback:non_negative_feedback",
     "opposes_cross_entropy": "standout.losses.direction:opposes_cross_entropy",
     "soft_target_bce": "standout.losses.divergence:soft_target_bce",
+    "softened": "standout.losses.teachers:softened",
     "structural_similarity": "standout.losses.similarity:structural_similarity",
     "virtual_teacher": "standout.losses.teachers:virtual_teacher",
 }
