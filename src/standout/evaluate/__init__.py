@@ -1,1 +1,14 @@
-"""."""
+"""Folders of maps, or a trained network, against masks: scores, tables, and pictures of both. No torch.
+
+- `score_maps`: a folder of maps against masks, paired by name.
+- `score_model`: a run or a model file on a data set.
+- `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
+- `picture_grid`: one labelled sheet of pictures, masks and maps.
+"""
+
+from standout.evaluate.grid import picture_grid
+from standout.evaluate.pairs import Problem
+from standout.evaluate.score import Rules, Scored, score_maps, score_model
+from standout.evaluate.table import FORMATS, document, render
+
+__all__ = ["FORMATS", "Problem", "Rules", "Scored", "document", "picture_grid", "render", "score_maps", "score_model"]

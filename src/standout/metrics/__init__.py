@@ -1,26 +1,23 @@
 """The field's measures in NumPy, float64, and their running sums. Nothing here loads torch.
 
 - `SaliencyMeasures`: all measures over many pictures, from one pass over each.
-- `score_picture`: all measures of one picture.
+- `score_picture`: all measures of one picture; `mask_weights` is the part that maps of one mask share.
 - `PROTOCOLS`: the named rules under which maps are scaled.
 """
 
-from standout.names import late_names
+from standout.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, find_protocol
+from standout.metrics.saliency import MEASURES, PictureScore, SaliencyMeasures, score_picture
+from standout.metrics.weighted import MaskWeights, mask_weights
 
-_LATE = {
-    "DEFAULT_PROTOCOL": "standout.metrics.protocols:DEFAULT_PROTOCOL",
-    "MEASURES": "standout.metrics.saliency:MEASURES",
-    "MaskWeights": "standout.metrics.weighted:MaskWeights",
-    "PROTOCOLS": "standout.metrics.protocols:PROTOCOLS",
-    "PictureScore": "standout.metrics.saliency:PictureScore",
-    "Protocol": "standout.metrics.protocols:Protocol",
-    "SaliencyMeasures": "standout.metrics.saliency:SaliencyMeasures",
-    "mask_weights": "standout.metrics.weighted:mask_weights",
-    "score_picture": "standout.metrics.saliency:score_picture",
-}
-
-__all__ = [  # noqa: PLE0604 - every name is a string of the table above
-    *_LATE,
+__all__ = [
+    "DEFAULT_PROTOCOL",
+    "MEASURES",
+    "PROTOCOLS",
+    "MaskWeights",
+    "PictureScore",
+    "Protocol",
+    "SaliencyMeasures",
+    "find_protocol",
+    "mask_weights",
+    "score_picture",
 ]
-
-__getattr__, __dir__ = late_names(__name__, _LATE)

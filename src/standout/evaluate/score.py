@@ -1,0 +1,271 @@
+"""From pairs of files to one row of measures: each picture scored once, sums exact, order fixed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from standout import __version__
+from standout.errors import StandoutError
+from standout.evaluate.ledger import ScoreLedger
+from standout.evaluate.pairs import Found, Item, Problem, pair_maps, pair_pictures, refuse
+from standout.images import as_levels, fit_mask, read_image, read_map, read_mask, resize, resize_map
+from standout.metrics import DEFAULT_PROTOCOL, PictureScore, Protocol, SaliencyMeasures, score_picture
+
+if TYPE_CHECKING:
+    from standout.predict import Segmenter
+
+Pixels = NDArray[Any]
+Outcome = tuple[PictureScore, bool] | Problem
+"""A picture's score and whether its map was resized, or why there is none."""
+
+
+T = TypeVar("T")
+
+
+class Loaded(NamedTuple):
+    """A map and its mask at one size, and whether the map was resized for that."""
+
+    map: Pixels
+    mask: Pixels
+    resized: bool
+
+
+Load = Callable[[Item], Loaded]
+
+
+class Rules(NamedTuple):
+    """How pictures are scored.
+
+    protocol : see `standout.metrics.PROTOCOLS`.
+    weighted : whether weighted F is computed, which takes most of the time.
+    strict_size : refuse a map whose size is not its mask's, instead of resizing it.
+    map_scale : the stored value that means 1, for maps of 0 and 1 in whole numbers.
+    """
+
+    protocol: str = DEFAULT_PROTOCOL
+    weighted: bool = True
+    strict_size: bool = False
+    map_scale: int | None = None
+
+
+class Scored(NamedTuple):
+    """One row of a table, and the account of its pictures.
+
+    label : the row's name.
+    sharpness : that the model's logits were multiplied with, None for a folder of maps.
+    measures : the measures by name, see `standout.metrics.MEASURES`.
+    expected : how many masks there are; `measures.count` of them were scored.
+    resized : how many maps were resized to their mask.
+    problems : what was left out, empty unless that was allowed.
+    list_sha256 : over the names of the pictures that were scored.
+    """
+
+    label: str
+    sharpness: float | None
+    sums: SaliencyMeasures
+    expected: int
+    resized: int
+    problems: tuple[Problem, ...]
+    list_sha256: str
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The measures by name."""
+        return self.sums.compute()
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol under which the maps were scored."""
+        return self.sums.protocol
+
+    @property
+    def partial(self) -> str | None:
+        """The mark that a table over less than all pictures carries, or None."""
+        return None if self.sums.count == self.expected else f"PARTIAL {self.sums.count} of {self.expected}"
+
+
+Progress = Callable[[Iterable[Outcome], int], Iterable[Outcome]]
+"""Wraps the outcomes as they come, told how many there will be; for a progress bar."""
+
+
+def score_maps(
+    maps: str | Path,
+    masks: str | Path,
+    *,
+    rules: Rules = Rules(),  # noqa: B008 - immutable
+    label: str | None = None,
+    part: str | None = None,
+    allow_missing: bool = False,
+    jobs: int = 1,
+    ledger: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Scored:
+    """Score a folder of maps against masks, paired by name.
+
+    Parameters
+    ----------
+    masks : a folder of masks, or a data set, or a list file.
+    label : the row's name; the folder's by default.
+    part : of a data set that has parts.
+    allow_missing : score what there is and mark the table PARTIAL, instead of refusing.
+    jobs : processes; 0 for all processors. Their number changes no digit.
+    ledger : a file that keeps each picture's score, so that a killed evaluation goes on where it was.
+
+    Raises
+    ------
+    StandoutError : exit code 1, maps are missing, surplus, unreadable or (with `strict_size`) mis-sized, by name;
+        or none could be scored. Exit code 2, a folder is missing or empty.
+    """
+    maps = Path(maps)
+    found = pair_maps(maps, Path(masks), part=part)
+    settings = {"rules": rules._asdict(), "version": __version__}
+    book = None if ledger is None else ScoreLedger(Path(ledger), settings)
+    load = functools.partial(_load_stored, rules=rules)
+    if found.problems and not allow_missing:
+        # There will be no table, so nothing is measured; but every broken file is named as well.
+        unreadable = _outcomes(functools.partial(_check, load=load), found.items, jobs)
+        raise refuse([*found.problems, *(problem for problem in unreadable if problem)], found.expected)
+    task = functools.partial(_score, load=load, rules=rules)
+    return _collect(label or maps.resolve().name, None, found, task, rules, allow_missing, jobs, book, progress)
+
+
+def score_model(
+    model: str | Path,
+    data: str | Path,
+    *,
+    rules: Rules = Rules(),  # noqa: B008 - immutable
+    label: str | None = None,
+    part: str | None = None,
+    sharpness: Iterable[float] | None = None,
+    allow_missing: bool = False,
+    jobs: int = 1,
+    ledger: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Scored]:
+    """Score a run or a model file on a data set: one row at sharpness 1 and one at the stored sharpness.
+
+    Maps are rounded to 8 bits before they are scored, as `standout predict` stores them, so that scoring its
+    folder gives the same digits.
+
+    Parameters
+    ----------
+    sharpness : the factors on the logits to report; by default 1 and the stored one.
+
+    The other parameters and the errors are those of `score_maps`.
+    """
+    stored = _segmenter(str(model), None)
+    found = pair_pictures(Path(data), part=part)
+    wanted = dict.fromkeys((1.0, stored.sharpness) if sharpness is None else sharpness)
+    rows = []
+    for factor in wanted:
+        settings = {"rules": rules._asdict(), "version": __version__, "model": stored.sha256, "sharpness": factor}
+        book = None if ledger is None else ScoreLedger(Path(ledger), settings)
+        load = functools.partial(_load_predicted, rules=rules, model=str(model), sharpness=factor)
+        task = functools.partial(_score, load=load, rules=rules)
+        name = label or Path(model).resolve().name
+        rows.append(_collect(name, factor, found, task, rules, allow_missing, jobs, book, progress))
+    return rows
+
+
+def _collect(
+    label: str,
+    sharpness: float | None,
+    found: Found,
+    task: Callable[[Item], Outcome],
+    rules: Rules,
+    allow_missing: bool,
+    jobs: int,
+    ledger: ScoreLedger | None,
+    progress: Progress | None,
+) -> Scored:
+    """Score all items in the order of their names and account for every one of them."""
+    problems = list(found.problems)
+    sums = SaliencyMeasures(rules.protocol, weighted=rules.weighted)
+    known = {item: score for item in found.items if ledger is not None and (score := ledger.get(item)) is not None}
+    fresh = _outcomes(task, [item for item in found.items if item not in known], jobs)
+    outcomes: Iterable[Outcome] = (known[item] if item in known else next(fresh) for item in found.items)
+    if progress is not None:
+        outcomes = progress(outcomes, len(found.items))
+    names, resized = hashlib.sha256(), 0
+    for item, outcome in zip(found.items, outcomes, strict=True):
+        if isinstance(outcome, Problem):
+            problems.append(outcome)
+            continue
+        if ledger is not None and item not in known:
+            ledger.put(item, *outcome)
+        sums.add(outcome[0])
+        resized += outcome[1]
+        names.update(f"{item.name}\n".encode("utf-8", "surrogatepass"))
+    if problems and (not allow_missing or sums.count == 0):
+        raise refuse(problems, found.expected)
+    return Scored(label, sharpness, sums, found.expected, resized, tuple(problems), names.hexdigest())
+
+
+def _outcomes(task: Callable[[Item], T], items: Sequence[Item], jobs: int) -> Iterator[T]:
+    """Yield the outcome of each item in order; processes by joblib, so that a cluster can stand behind them."""
+    if jobs == 1 or len(items) < 2:
+        yield from map(task, items)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=jobs or -1, return_as="generator")(delayed(task)(item) for item in items)
+
+
+def _score(item: Item, load: Load, rules: Rules) -> Outcome:
+    loaded = _loaded(item, load)
+    if isinstance(loaded, Problem):
+        return loaded
+    score = score_picture(loaded.map, loaded.mask, protocol=rules.protocol, weighted=rules.weighted)
+    return score, loaded.resized
+
+
+def _check(item: Item, load: Load) -> Problem | None:
+    loaded = _loaded(item, load)
+    return loaded if isinstance(loaded, Problem) else None
+
+
+def _loaded(item: Item, load: Load) -> Loaded | Problem:
+    try:
+        return load(item)
+    except StandoutError as error:
+        kind = "mis-sized" if error.code in ("map-size", "mask-size") else "unreadable"
+        return Problem(kind, item.name, str(error))
+
+
+def _load_stored(item: Item, rules: Rules) -> Loaded:
+    mask = read_mask(item.mask).values
+    return _at_mask_size(read_map(item.source, scale=rules.map_scale), mask, item, rules)
+
+
+def _load_predicted(item: Item, rules: Rules, model: str, sharpness: float) -> Loaded:
+    label = read_mask(item.mask)
+    # Only to turn the picture as its mask lies; a mask that is scored against is never resized itself.
+    picture = fit_mask(label, read_image(item.source), hard=True).picture
+    return _at_mask_size(as_levels(_segmenter(model, sharpness).map_of(picture)), label.values, item, rules)
+
+
+def _at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded:  # noqa: A002 - the field's word
+    """Return the map at its mask's size: bilinear, and an 8-bit map stays one, before anything is stretched."""
+    if map.shape == mask.shape:
+        return Loaded(map, mask, False)
+    if rules.strict_size:
+        (rows, columns), (mask_rows, mask_columns) = map.shape, mask.shape
+        where = f"{item.source.name} is {columns} x {rows}, its mask {mask_columns} x {mask_rows}"
+        raise StandoutError("map-size", "map and mask differ in size", where)
+    shrink = resize if map.dtype == np.uint8 else resize_map
+    return Loaded(shrink(map, mask.shape), mask, True)
+
+
+@functools.lru_cache(maxsize=2)
+def _segmenter(model: str, sharpness: float | None) -> Segmenter:
+    """Return the model, loaded once in each process."""
+    from standout.predict import Segmenter
+
+    return Segmenter(model, sharpness=sharpness)
