@@ -101,6 +101,10 @@ class TrainingStep(nn.Module):
         for strategy in self._each():
             strategy.after_step(maps, batch, self.network, progress)
 
+    def skip(self) -> None:
+        """Forget the last batch without letting the strategies remember it; for a step that was not made."""
+        self._last = None
+
     @torch.no_grad()
     def after_epoch(self, progress: Progress, scores: Mapping[str, float] | None = None) -> None:
         """Tell the strategies the validation scores, by measure name."""

@@ -1,0 +1,76 @@
+"""Keeps what is not a number out of the weights: such a step is left out, and too many in a row stop the run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from standout.errors import StandoutError
+from standout.files import atomic_write
+from standout.train.optimise import BufferGuard
+from standout.train.state import TrainingState
+
+REPORT = "nonfinite.json"
+REMEMBERED = 100
+
+
+class NonFiniteGuard:
+    """Decides after each backward pass whether the step may touch the weights.
+
+    Parameters
+    ----------
+    state : whose network, strategies and counters are guarded.
+    folder : of the run; the report of what was left out is written there.
+    limit : steps in a row without a finite loss and gradient before the run stops.
+    """
+
+    def __init__(self, state: TrainingState, folder: Path, limit: int) -> None:
+        self.state, self.folder, self.limit = state, folder, limit
+        self._buffers = BufferGuard(state.step)
+        self._left_out: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+
+    def before(self) -> None:
+        """Remember what a forward pass changes: running statistics and memories."""
+        self._buffers.keep()
+
+    def passes(self, total: Tensor, norm: Tensor) -> bool:
+        """Whether loss and gradient norm are finite numbers."""
+        return bool(torch.isfinite(total) & torch.isfinite(norm))
+
+    def leave_out(self, terms: Mapping[str, float], norm: float, files: Sequence[str]) -> None:
+        """Undo what the forward pass changed and count the step as skipped.
+
+        Raises
+        ------
+        StandoutError : `limit` steps in a row were skipped; names the step and the files of its batch.
+        """
+        state = self.state
+        self._buffers.restore()
+        state.step.skip()
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        numbers = {**terms, "gradient norm": norm}
+        self._left_out.append(
+            {
+                "step": state.steps_done + 1,
+                "not finite": sorted(name for name, value in numbers.items() if not math.isfinite(value)),
+                "files": list(files),
+            }
+        )
+        if state.skipped_in_a_row < self.limit:
+            return
+        report = self.folder / REPORT
+        atomic_write(report, json.dumps({"schema": 1, "steps": list(self._left_out)}, indent=1).encode() + b"\n")
+        raise StandoutError(
+            "nonfinite",
+            f"loss stopped being a number: {self.limit} steps in a row up to step {state.steps_done + 1}",
+            f"last batch {', '.join(files[:3])}{', …' if len(files) > 3 else ''}; all files are listed in {report}",
+            "lower optimiser.rate or check those files; the last good checkpoint stays",
+        )

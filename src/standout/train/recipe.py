@@ -1,0 +1,347 @@
+"""A recipe: every setting of a run, checked before anything starts; unknown keys are refused with the nearest."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import disk_error
+from standout.names import nearest, unknown
+from standout.train.recipe_text import format_toml, parse_setting
+
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+NotNegative = Annotated[float, Meta(ge=0.0)]
+Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
+Count = Annotated[int, Meta(ge=1)]
+Side = Annotated[int, Meta(ge=32)]
+
+
+class _Table(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A table of the recipe."""
+
+
+class DataTable(_Table, frozen=True):
+    """Where the pictures are.
+
+    train : folder of the training set.
+    skip_unpaired : leave out pictures without a mask and masks without a picture instead of refusing them.
+    """
+
+    train: str = ""
+    skip_unpaired: bool = False
+
+
+class NetworkTable(_Table, frozen=True):
+    """What is trained.
+
+    name : of `standout.networks.NETWORKS`.
+    backbone_weights : a safetensors file with the backbone's trained weights; empty starts from random ones.
+    options : of the network, such as `width`, or `mean`, `std`, `padding` and `eps` of an unknown backbone file.
+    """
+
+    name: str = "fusion_mobilenetv2_100"
+    backbone_weights: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class OptimiserTable(_Table, frozen=True):
+    """How the weights move.
+
+    name : "sgd" or "adamw".
+    rate : base learning rate; the backbone's is `backbone_factor` times it.
+    momentum, nesterov : of SGD. betas, epsilon : of AdamW.
+    weight_decay : L2 factor; `decay_norms` applies it to batch norms and biases too.
+    clip : largest gradient norm; 0 leaves gradients as they are.
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    rate: Annotated[float, Meta(gt=0.0)] = 0.05
+    backbone_factor: NotNegative = 0.1
+    momentum: Share = 0.9
+    nesterov: bool = True
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    epsilon: Annotated[float, Meta(gt=0.0)] = 1e-8
+    weight_decay: NotNegative = 5e-4
+    decay_norms: bool = True
+    clip: NotNegative = 0.0
+
+
+class ScheduleTable(_Table, frozen=True):
+    """How the rate runs: see `standout.train.schedule.rate_factor`."""
+
+    name: Literal["constant", "cosine", "linear", "poly", "triangular"] = "triangular"
+    warmup: Fraction = 0.0
+    power: NotNegative = 0.9
+    floor: Share = 0.0
+    per: Literal["step", "epoch"] = "step"
+
+
+class AugmentationTable(_Table, frozen=True):
+    """How training views differ from the stored pictures: see `standout.data.augment.Augmentation`.
+
+    sizes : sides that the batches draw from (F3Net's multi-scale); empty means `training.size` alone.
+    """
+
+    flip: Share = 0.5
+    crop_keep: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.875
+    scale: tuple[float, float] = (1.0, 1.0)
+    rotation: Annotated[float, Meta(ge=0.0, le=180.0)] = 0.0
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    sizes: tuple[Side, ...] = ()
+
+
+class TrainingTable(_Table, frozen=True):
+    """The run's length and shape.
+
+    epochs, batch, size : passes over the data, pictures a step, side of the square views.
+    ema : decay of the weights' running average, which is then validated and shipped; 0 is off.
+    channels_last : memory order of the convolutions, 1.2 to 1.3 times faster on a CPU.
+    precision : "bfloat16" runs the network under autocast; the losses stay in float32.
+    final : whether the best or the last checkpoint becomes the model.
+    nonfinite_limit : steps in a row without a finite loss and gradient before the run stops.
+    workers, threads, device : of this machine; 0 threads and "auto" leave the choice to torch.
+    save_steps, save_minutes : further checkpoints between epochs; 0 is off.
+    keep : newest checkpoints that stay, besides the best.
+    log_steps : every so many steps one line of metrics.
+    """
+
+    epochs: Count = 32
+    batch: Count = 32
+    size: Side = 320
+    ema: Fraction = 0.0
+    channels_last: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
+    final: Literal["best", "last"] = "best"
+    nonfinite_limit: Count = 10
+    workers: Annotated[int, Meta(ge=0)] = 1
+    threads: Annotated[int, Meta(ge=0)] = 0
+    device: str = "auto"
+    save_steps: Annotated[int, Meta(ge=0)] = 0
+    save_minutes: NotNegative = 10.0
+    keep: Count = 3
+    log_steps: Count = 10
+
+
+class ValidationTable(_Table, frozen=True):
+    """The held-out split and what is done with it.
+
+    split : "auto" takes `names_val.txt` beside the set, or else 0.05; a path is a file with one name a line; a
+        number is the share that is held out, those with the smallest SHA-1 of the name; 0 holds nothing out.
+    score : the measure by which the best checkpoint is chosen.
+    size : side at which the network sees the pictures; 0 means the training size.
+    sharpness : 0 chooses the logits' scale that is best on the split, any other number is taken as it is.
+    """
+
+    split: Fraction | str = "auto"
+    score: Literal["mae", "f_max", "f_max_pr", "f_mean", "f_adaptive", "weighted_f", "s", "e_max", "e_mean", "iou"] = (
+        "mae"
+    )
+    size: Annotated[int, Meta(ge=0)] = 0
+    sharpness: NotNegative = 0.0
+
+
+class Recipe(_Table, frozen=True):
+    """Everything that decides a run."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    data: DataTable = field(default_factory=DataTable)
+    network: NetworkTable = field(default_factory=NetworkTable)
+    strategies: list[dict[str, Any]] = field(default_factory=list)
+    task: dict[str, Any] = field(default_factory=lambda: {"name": "binary_cross_entropy"})
+    optimiser: OptimiserTable = field(default_factory=OptimiserTable)
+    schedule: ScheduleTable = field(default_factory=ScheduleTable)
+    augmentation: AugmentationTable = field(default_factory=AugmentationTable)
+    training: TrainingTable = field(default_factory=TrainingTable)
+    validation: ValidationTable = field(default_factory=ValidationTable)
+
+
+FREE = frozenset(
+    f"training.{name}"
+    for name in (
+        "workers",
+        "threads",
+        "device",
+        "save_steps",
+        "save_minutes",
+        "keep",
+        "log_steps",
+        "nonfinite_limit",
+        "final",
+    )
+) | {"validation.sharpness", "network.backbone_weights", "data.train"}
+"""Settings that a resumed run may change: they decide where and how often, not what is learnt. The data and the
+backbone file may have moved; their fingerprints are compared instead."""
+
+
+def read_recipe(name: str | Path) -> dict[str, Any]:
+    """Return the tables of a recipe: a path that exists wins over a name that is shipped, with or without `.toml`.
+
+    Raises
+    ------
+    StandoutError : exit code 2, there is no such recipe, or it is no TOML.
+    """
+    path = Path(name)
+    if not path.is_file():
+        shipped = {p.stem: p for p in shipped_recipes()}
+        if path.name.removesuffix(".toml") not in shipped or path.parent != Path():
+            raise StandoutError(
+                "recipe-missing", "no such recipe", name, nearest(path.stem, shipped), exit_code=EXIT_USAGE
+            )
+        path = shipped[path.name.removesuffix(".toml")]
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise disk_error(error, path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StandoutError(
+            "recipe-toml", "recipe is no TOML", f"{path}: {error}", "mend that line", exit_code=EXIT_USAGE
+        ) from error
+
+
+def shipped_recipes() -> list[Path]:
+    """Return the recipes that come with standout."""
+    return sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+
+
+def edit(tables: dict[str, Any], settings: Sequence[str]) -> None:
+    """Apply `table.key=value` settings in place; a number in the path counts into a list.
+
+    Raises
+    ------
+    StandoutError : exit code 2, a setting without `=`, or a path through something that is no table.
+    """
+    for setting in settings:
+        path, value = parse_setting(setting)
+        place: Any = tables
+        for part in path[:-1]:
+            place = _entered(place, part, setting)
+        last = path[-1]
+        if isinstance(place, list):
+            place[_number(place, last, setting)] = value
+        else:
+            place[last] = value
+
+
+def _entered(place: Any, part: str, setting: str) -> Any:
+    found = place[_number(place, part, setting)] if isinstance(place, list) else place.setdefault(part, {})
+    if not isinstance(found, dict | list):
+        raise StandoutError(
+            "recipe-value", "setting goes through a value", setting, f"{part} is no table", exit_code=EXIT_USAGE
+        )
+    return found
+
+
+def _number(place: list[Any], part: str, setting: str) -> int:
+    if not part.isdecimal() or int(part) >= len(place):
+        raise StandoutError(
+            "recipe-value",
+            "setting counts past a list",
+            setting,
+            f"it has {len(place)} entries, from 0",
+            exit_code=EXIT_USAGE,
+        )
+    return int(part)
+
+
+def check_recipe(tables: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that the tables hold, with every default filled in.
+
+    Raises
+    ------
+    StandoutError : exit code 2, an unknown key (with the nearest), a value of the wrong type or out of range.
+    """
+    _refuse_unknown_keys(tables, Recipe, "")
+    try:
+        recipe = msgspec.convert(tables, Recipe)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$.")
+        raise StandoutError(
+            "recipe-value",
+            "recipe has a wrong value",
+            place.rstrip("`") or "the recipe",
+            what[:1].lower() + what[1:],
+            exit_code=EXIT_USAGE,
+        ) from error
+    for entry, where in [*((s, "strategies") for s in recipe.strategies), (recipe.task, "task")]:
+        if not isinstance(entry.get("name"), str):
+            raise StandoutError(
+                "recipe-value", "recipe has an entry without a name", where, 'add name = "…"', exit_code=EXIT_USAGE
+            )
+    if recipe.optimiser.nesterov and recipe.optimiser.momentum == 0 and recipe.optimiser.name == "sgd":
+        raise StandoutError(
+            "recipe-value",
+            "nesterov needs a momentum",
+            "optimiser.momentum=0",
+            "set optimiser.nesterov=false",
+            exit_code=EXIT_USAGE,
+        )
+    return recipe
+
+
+def _refuse_unknown_keys(tables: Mapping[str, Any], struct: type[Struct], place: str) -> None:
+    types = typing.get_type_hints(struct)
+    for key, value in tables.items():
+        if key not in types:
+            # A key of another table is the commonest slip: offer the whole path.
+            elsewhere = [known for known in _all_keys(Recipe, "") if known.rpartition(".")[2] == key]
+            how = f"did you mean {elsewhere[0]}?" if elsewhere else ""
+            if not how:
+                near = difflib.get_close_matches(key, types, n=1, cutoff=0.5)
+                if near:
+                    raise unknown("recipe key", f"{place}{key}", [f"{place}{near[0]}"])
+                raise unknown("recipe key", f"{place}{key}", [f"{place}{name}" for name in types])
+            raise StandoutError("unknown-name", "unknown recipe key", f"{place}{key}", how, exit_code=EXIT_USAGE)
+        inner = types[key]
+        if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, Mapping):
+            _refuse_unknown_keys(value, inner, f"{place}{key}.")
+
+
+def _all_keys(struct: type[Struct], place: str) -> list[str]:
+    keys = []
+    for key, inner in typing.get_type_hints(struct).items():
+        if isinstance(inner, type) and issubclass(inner, Struct):
+            keys += _all_keys(inner, f"{place}{key}.")
+        else:
+            keys.append(f"{place}{key}")
+    return keys
+
+
+def as_tables(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain tables, every default written out."""
+    tables: dict[str, Any] = msgspec.to_builtins(recipe)
+    return tables
+
+
+def as_toml(recipe: Recipe) -> str:
+    """Return the recipe as TOML; `check_recipe` of it gives the same recipe."""
+    return format_toml(as_tables(recipe))
+
+
+def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return path -> (old, new) of every setting that differs."""
+    first, second = _leaves(as_tables(old)), _leaves(as_tables(new))
+    return {
+        path: (first.get(path), second.get(path))
+        for path in dict.fromkeys([*first, *second])
+        if first.get(path) != second.get(path)
+    }
+
+
+def _leaves(tables: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping) and not (place == "" and key == "task"):
+            leaves |= _leaves(value, f"{place}{key}.")
+        else:
+            leaves[f"{place}{key}"] = value
+    return leaves

@@ -1,0 +1,57 @@
+"""Going on with a run: with the settings and the data it was started with, unless a change is asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.train.recipe import FREE, Recipe, check_recipe, differences
+
+
+def check_settings(
+    stored: Mapping[str, Any], recipe: Recipe, fingerprints: Mapping[str, str], overrides: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return the changes that `overrides` allow, each with field, old and new value.
+
+    Parameters
+    ----------
+    stored : `recipe` (tables) and `fingerprints` of the run so far.
+    fingerprints : field -> sha256 of what it names: the data and the backbone file; "" where it is not known now.
+    overrides : fields, or tables of fields, that may differ.
+
+    Raises
+    ------
+    StandoutError : exit code 2; names the first field that differs, with its old and new value.
+    """
+    changes = differences(check_recipe(stored["recipe"]), recipe)
+    changed = {field: values for field, values in changes.items() if field not in FREE}
+    for field, new in fingerprints.items():
+        old = stored["fingerprints"].get(field, "")
+        if new and old != new:
+            changed[field] = (old[:12], new[:12])
+    allowed = []
+    for field, (old, new) in changed.items():
+        if not any(field == name or field.startswith(f"{name}.") for name in overrides):
+            raise StandoutError(
+                "settings-changed", "setting differs from the run's",
+                f"{field} was {_shown(old)} and is now {_shown(new)}",
+                f"keep it, or pass --override {field}", exit_code=EXIT_USAGE,
+            )  # fmt: skip
+        allowed.append({"field": field, "old": old, "new": new})
+    return allowed
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else str(value)
+
+
+def other_surroundings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs from the session before and may move the last bits: threads, device, versions."""
+    differences = []
+    for table, keys in (("machine", ("threads", "device", "processor")), ("versions", ("torch", "numpy"))):
+        for key in keys:
+            old, new = before.get(table, {}).get(key), now[table].get(key)
+            if old is not None and old != new:
+                differences.append(f"{key} was {old} and is now {new}")
+    return differences

@@ -1,0 +1,41 @@
+"""Signals that ask a run to stop: the first lets the step finish and be saved, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class StopOnSignal:
+    """While entered, remembers the first SIGINT, SIGTERM or SIGHUP instead of dying of it.
+
+    Attributes
+    ----------
+    number : of the signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for name in _SIGNALS:
+            if (number := getattr(signal, name, None)) is not None:
+                self._before[number] = signal.signal(number, self._came)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _came(self, number: int, _frame: FrameType | None) -> None:
+        if self.number is not None:
+            # The last checkpoint is whole at every instant, so there is nothing to tidy.
+            os._exit(128 + number)
+        self.number = number
