@@ -1,0 +1,93 @@
+"""Damaged files: whatever the bytes are, a refusal in one line or a picture, and quickly."""
+
+import time
+import warnings
+import zlib
+
+import numpy as np
+import picture_files as files
+import pytest
+from PIL import Image
+
+from standout.errors import StandoutError
+from standout.images import encode_image, read_image, read_map, read_mask
+
+LIMIT = 2.0
+"""Seconds, for files of up to a megapixel; a watchdog of ten times that would hide a slow loop."""
+
+
+def attempt(read, data):
+    """Read once; only our own refusal may come out, and no warning."""
+    start = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            read(data)
+    except StandoutError as error:
+        told = error
+    else:
+        told = None
+    assert time.perf_counter() - start < LIMIT
+    assert told is None or "\n" not in str(told)
+    return "read" if told is None else told.code
+
+
+def cut_out(data):
+    picture = read_image(data)
+    alpha = np.full(picture.size, 255, np.uint8) if picture.alpha is None else picture.alpha
+    return encode_image(np.dstack([picture.pixels, alpha]))
+
+
+@pytest.mark.parametrize("name", files.seed_encodings())
+def test_p17_mutated_pictures_are_read_or_refused(name):
+    """Nineteen mutations of each of sixteen encodings; `benchmarks/mutate_pictures.py` makes more."""
+    data = files.seed_encodings()[name]
+    rng = np.random.default_rng(len(name) * 1000 + len(data))
+
+    codes = {attempt(cut_out, files.mutated(data, rng)) for _ in range(19)}
+
+    assert codes - {"read"}, "no mutation was refused: the mutations reach nothing"
+
+
+@pytest.mark.parametrize("read", [read_mask, read_map])
+def test_p17_mutated_masks_and_maps_are_read_or_refused(read):
+    rng = np.random.default_rng(7)
+    label = Image.fromarray((files.scene()[..., 0] > 128).astype(np.uint8) * 255)
+    seeds = [
+        files.encoded(label, "PNG"),
+        files.encoded(label.convert("1"), "PNG"),
+        files.encoded(label.convert("P"), "PNG"),
+        files.encoded(label, "JPEG"),
+        files.encoded(label.convert("F").point(lambda v: v / 255), "TIFF"),
+    ]
+
+    codes = [attempt(read, files.mutated(seed, rng)) for seed in seeds for _ in range(20)]
+
+    assert "read" in codes
+    assert len(set(codes)) > 2
+
+
+def test_p17_random_bytes_behind_each_magic_are_refused():
+    rng = np.random.default_rng(3)
+
+    for data in files.seed_encodings().values():
+        for length in (0, 1, 20, 400):
+            assert attempt(read_image, data[:12] + rng.bytes(length)) != "read"
+
+
+def test_p17_a_png_whose_data_inflates_for_ever_stops_early():
+    bomb = files.png(np.zeros((4, 4), np.uint8))
+    at = bomb.index(b"IDAT") - 4
+    bomb = bomb[:at] + files.chunk(b"IDAT", zlib.compress(bytes(2**28))) + bomb[-12:]
+
+    assert attempt(read_image, bomb) in ("read", "picture-damaged", "picture-truncated")
+
+
+def test_p17_texts_over_a_megabyte_do_not_refuse_the_picture():
+    picture = files.scene()
+    text = files.chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 * 2**20)))
+
+    read = read_image(files.png(picture, before=[text]))
+
+    assert np.array_equal(read.pixels, picture)
+    assert read.notes == ()
