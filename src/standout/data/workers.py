@@ -10,7 +10,7 @@ import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotReady
 from typing import TypeVar
@@ -29,7 +29,7 @@ def in_order(
     ahead: int,
     patience: float,
     name: Callable[[Task], object],
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `work(task)` for each task in the tasks' order.
 
     Parameters
