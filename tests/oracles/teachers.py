@@ -17,8 +17,11 @@ def cross_entropy(z, g):
 
 
 def bernoulli_kl(student, teacher, temperature):
-    p, q = sigmoid(student / temperature), sigmoid(teacher / temperature)
-    return temperature**2 * (q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p)))
+    b, a = student / temperature, teacher / temperature
+    object_ = sigmoid(a) * math.log(sigmoid(a) / sigmoid(b))
+    # 1 - p would round: the other side's probability is that of the logit turned round.
+    ground = sigmoid(-a) * math.log(sigmoid(-a) / sigmoid(-b))
+    return temperature**2 * (object_ + ground)
 
 
 def softened(confidence, temperature, soften):
