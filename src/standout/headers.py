@@ -7,7 +7,6 @@ byte. Nothing that can carry code is ever parsed. Loads no torch.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,32 +165,3 @@ def _sizes(values: object) -> bool:
 
 def _damaged(path: Path, why: str) -> StandoutError:
     return StandoutError("weights-damaged", f"weight file {why}", path, "take the file from its source again")
-
-
-_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(\..*)?")
-
-
-def check_file_name(name: object, where: str | Path) -> str:
-    r"""Return `name` if it is a plain file name, safe to be joined to a folder on every system.
-
-    Raises
-    ------
-    StandoutError : empty, ".", "..", a separator (/ or \), a colon (drive or stream), a control character, a
-        reserved device name, a trailing dot or space, over 255 bytes, or no valid Unicode; `where` holds it.
-    """
-    try:
-        plain = (
-            isinstance(name, str)
-            and name not in ("", ".", "..")
-            and not any(c in '/\\:<>"|?*' or ord(c) < 32 or ord(c) == 127 for c in name)
-            and name[-1] not in ". "
-            and not _DEVICES.fullmatch(name)
-            and len(name.encode()) <= 255
-        )
-    except UnicodeEncodeError:
-        plain = False
-    if not plain:
-        raise StandoutError(
-            "name-refused", f"no plain file name {str(name)[:80]!r}", where, "take the folder from its source again"
-        )
-    return str(name)
