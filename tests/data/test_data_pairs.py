@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from data_sets import make_set, touch, write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standout.data.batches import Batches
@@ -175,6 +175,7 @@ NAMES = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(names=NAMES, order=st.randoms(use_true_random=False))
 def test_d08_the_order_depends_on_names_only(tmp_path_factory, names, order):
     names = [f"_{name}" for name in names]
@@ -188,19 +189,20 @@ def test_d08_the_order_depends_on_names_only(tmp_path_factory, names, order):
     assert orders[0] == orders[1] == sorted(unicodedata.normalize("NFC", name) for name in names)
 
 
-def test_d08_a_hundred_thousand_files_are_listed_in_time(tmp_path):
+def test_d08_twenty_thousand_files_are_listed_in_time(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
         descriptor = os.open(tmp_path / folder, os.O_RDONLY)
-        for k in range(50_000):
+        for k in range(10_000):
             os.close(os.open(f"{k}.png", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
         os.close(descriptor)
 
     start = time.monotonic()
     count = len(find_pairs(tmp_path).pairs)
 
-    assert count == 50_000
-    assert time.monotonic() - start < 50
+    assert count == 10_000
+    # 100,000 files in 5 s is the promise; a watchdog of ten times its share does not fail on a busy machine.
+    assert time.monotonic() - start < 10
 
 
 def a_set(count=40):
