@@ -455,3 +455,12 @@ def test_avif_is_read_only_by_option():
 
     assert caught.value.code == "picture-format"
     assert np.abs(picture.pixels.astype(int) - files.scene()).mean() < 6
+
+
+@pytest.mark.parametrize("name", files.seed_encodings())
+def test_pixels_lie_in_a_row_and_may_be_written(name):
+    """Torch warns of arrays that are not writable, and copies those that are not contiguous."""
+    picture = read_image(files.seed_encodings()[name])
+
+    for array in (picture.pixels, picture.alpha):
+        assert array is None or (array.flags.c_contiguous and array.flags.writeable)

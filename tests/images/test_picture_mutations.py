@@ -1,5 +1,8 @@
 """Damaged files: whatever the bytes are, a refusal in one line or a picture, and quickly."""
 
+import concurrent.futures
+import os
+import sys
 import time
 import warnings
 import zlib
@@ -91,3 +94,28 @@ def test_p17_texts_over_a_megabyte_do_not_refuse_the_picture():
 
     assert np.array_equal(read.pixels, picture)
     assert read.notes == ()
+
+
+def test_p17_decoders_print_nothing(capfd):
+    """The TIFF decoder writes its own lines past Python to the process's error stream."""
+    data = files.seed_encodings()["tiff-lzw"]
+    broken = data[:30] + bytes(200) + data[230:]
+    rng = np.random.default_rng(0)
+
+    codes = {attempt(read_image, files.mutated(d, rng)) for d in (data, broken) for _ in range(100)}
+
+    assert "picture-damaged" in codes
+    sys.stderr.write("still here\n")
+    assert capfd.readouterr() == ("", "still here\n")
+
+
+def test_threads_share_the_silence_and_give_it_back():
+    seeds = list(files.seed_encodings().values())
+    before, stream = list(warnings.filters), os.fstat(2)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        sizes = set(pool.map(lambda data: read_image(data).pixels.size, seeds * 10))
+
+    assert sizes == {40 * 56 * 3}
+    assert warnings.filters == before
+    assert (os.fstat(2).st_dev, os.fstat(2).st_ino) == (stream.st_dev, stream.st_ino)

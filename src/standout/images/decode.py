@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import threading
-import warnings
 from io import BytesIO
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from PIL import (
@@ -22,8 +20,10 @@ from PIL import (
 
 from standout.errors import StandoutError
 from standout.images import headers, tiff
+from standout.images.body import check_body
 from standout.images.headers import Header
 from standout.images.limits import Limits
+from standout.images.quiet import hushed, quiet
 from standout.images.source import Encoded, cannot_read, open_source
 
 # The decoders are called by class and not through `Image.open`: nothing else can ever be parsed, no table of the
@@ -82,7 +82,7 @@ def decode(source: Encoded, limits: Limits, longest: int | None = None) -> Decod
             data = file.read()
         except OSError as error:
             raise cannot_read(error, name) from error
-    header = headers.check_body(data, header, name, limits)
+    header = check_body(data, header, name, limits)
     with quiet:
         image, notes = _load(data, header, name, limits, longest)
         return Decoded(image, header, _orientation(image, header), name, notes)
@@ -101,7 +101,8 @@ def _load(
             # `draft` bounds both sides from below; the shorter one must not stop it.
             scale = longest / max(image.size)
             image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
-        image.load()
+        with hushed if header.format == "TIFF" else contextlib.nullcontext():
+            image.load()
     except StandoutError:
         raise
     except Image.DecompressionBombError as error:
@@ -162,35 +163,3 @@ def _orientation(image: Image.Image, header: Header) -> int:
         match = _XMP_ORIENTATION.search(text if isinstance(text, bytes) else text.encode())
         found = tiff.orientation_of(int(match[1])) if match else 1
     return found
-
-
-class _Quiet:
-    """Keeps the image library's warnings about odd files off the terminal; what matters becomes a note.
-
-    The list of warning filters belongs to the whole process, so threads that decode at the same time share one
-    change of it, and the last one out takes it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._context = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._context = warnings.catch_warnings()
-                self._context.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._inside += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._context.__exit__(kind, error, trace)
-
-
-quiet = _Quiet()

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from standout.errors import StandoutError
 from standout.images import headers
 from standout.images.colour import turned
-from standout.images.decode import quiet
 from standout.images.limits import Limits
 from standout.images.mask import mask_plane
 from standout.images.picture import DEFAULT_LIMITS, decoded_source
+from standout.images.quiet import quiet
 from standout.images.source import Encoded
 
 
@@ -34,7 +34,7 @@ def read_map(source: Encoded, *, scale: int | None = None, limits: Limits = DEFA
     name = decoded.name
     try:
         with quiet:
-            plane = np.ascontiguousarray(turned(mask_plane(decoded), decoded.to_turn))
+            plane = np.require(turned(mask_plane(decoded), decoded.to_turn), requirements=["C", "W"])
     except (StandoutError, MemoryError):
         raise
     except Exception as error:

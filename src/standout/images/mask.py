@@ -11,9 +11,10 @@ from PIL import Image
 from standout.errors import StandoutError
 from standout.images import headers
 from standout.images.colour import Pixels, turned
-from standout.images.decode import Decoded, quiet
+from standout.images.decode import Decoded
 from standout.images.limits import Limits
 from standout.images.picture import DEFAULT_LIMITS, Picture, Source, decoded_source
+from standout.images.quiet import quiet
 from standout.images.resize import resize, resize_classes
 from standout.images.source import UNNAMED
 
@@ -119,7 +120,7 @@ def _from_decoded(decoded: Decoded, class_index: int | None) -> MaskPicture:
     if decoded.header.format == "JPEG":
         between = float(np.count_nonzero((values > 0) & (values < 255))) / values.size
         notes.append(f"JPEG mask, {between:.1%} of the pixels in between")
-    values = np.ascontiguousarray(turned(values, decoded.to_turn))
+    values = np.require(turned(values, decoded.to_turn), requirements=["C", "W"])
     return MaskPicture(values, None, tuple(notes), classes, decoded.header.format, name)
 
 

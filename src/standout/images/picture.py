@@ -12,9 +12,10 @@ from PIL import Image
 from standout.errors import StandoutError
 from standout.images import headers
 from standout.images.colour import Pixels, over_white, turned, unturned, upright
-from standout.images.decode import Decoded, decode, quiet
+from standout.images.decode import Decoded, decode
 from standout.images.headers import Header
 from standout.images.limits import Limits
+from standout.images.quiet import quiet
 from standout.images.resize import fitting, resize
 from standout.images.source import UNNAMED, Encoded
 

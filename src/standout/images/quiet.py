@@ -1,0 +1,69 @@
+"""Keeps what decoders say about odd files off the terminal; what matters becomes a note or a refusal of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import warnings
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+
+class _Shared(ABC):
+    """A change to the whole process that threads share: the first one in makes it, the last one out takes it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._undo = contextlib.ExitStack()
+
+    @abstractmethod
+    def change(self, undo: contextlib.ExitStack) -> None:
+        """Make the change and tell `undo` how to take it back."""
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self.change(self._undo)
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._undo.close()
+
+
+class _Warnings(_Shared):
+    """No Python warnings of the image library's modules; those of others go on."""
+
+    def change(self, undo: contextlib.ExitStack) -> None:
+        undo.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class _ErrorStream(_Shared):
+    """No lines of the TIFF decoder, which writes them straight to the process's error stream.
+
+    It has no switch that Python could reach, so the stream itself leads nowhere for the milliseconds of one decode;
+    what another thread prints to it just then is lost.
+    """
+
+    def change(self, undo: contextlib.ExitStack) -> None:
+        try:
+            kept = os.dup(2)
+        except OSError:
+            # There is no error stream that could be disturbed.
+            return
+        undo.callback(os.close, kept)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        undo.callback(os.dup2, kept, 2)
+
+
+quiet = _Warnings()
+hushed = _ErrorStream()
