@@ -88,7 +88,8 @@ def build_step(
     torch.manual_seed(seed)
     built = build_network(network, **options)
     if backbone:
-        load_backbone(built, backbone)
+        # The options are resolved already, and what the recipe states of them wins over what the file asks for.
+        load_backbone(built, backbone, allow_mismatch=True)
     try:
         step = TrainingStep(built, strategies, task=task, samples=samples)
     except ValueError as error:
