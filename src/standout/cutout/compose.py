@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 TINT = (255, 64, 96)
-_TINT_SHARE = 0.35
+_TINT_SHARE = 0.25
 _DIMMED = 0.55  # of its brightness remains to what is not the object
 _BAND = 2**20  # pixels worked on at once: temporary floats must not grow with the picture
 

@@ -4,6 +4,7 @@ from standout.names import late_names
 
 _LATE = {
     "Proof": "standout.export.proof:Proof",
+    "export_network": "standout.export.onnx:export_network",
     "export_onnx": "standout.export.onnx:export_onnx",
     "onnx_bytes": "standout.export.onnx:onnx_bytes",
     "prove": "standout.export.proof:prove",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import importlib
 import logging
 import warnings
@@ -15,7 +16,7 @@ from standout.errors import EXIT_USAGE, StandoutError
 from standout.export.proof import Proof, prove
 from standout.files import atomic_write, sha256_of
 from standout.metadata import KEY, metadata_text
-from standout.models.graph import INPUT, LOGITS, MAP, check_graph
+from standout.models.graph import INPUT, LOGITS, MAP
 
 if TYPE_CHECKING:
     from standout.networks.network import Network
@@ -55,32 +56,54 @@ def export_onnx(
         network cannot be written as ONNX, or the graph differs from the network; then no file is left.
     ValueError : sharpness is not above 0.
     """
-    output = Path(output)
     if sharpness is not None and not 0 < sharpness < 65537:
         raise ValueError(f"sharpness must be above 0 and at most 65536, not {sharpness}")
     weights = find_weights(source)
-    if output.suffix.lower() != ".onnx":
-        raise StandoutError(
-            "output-name",
-            "name of an exported model must end in .onnx",
-            output,
-            "change --output",
-            exit_code=EXIT_USAGE,
-        )
-    if not overwrite and output.exists():
-        raise StandoutError(
-            "file-exists", "file exists already", output, "pass --overwrite or another --output", exit_code=EXIT_USAGE
-        )
+    _check_output(Path(output), overwrite)
     _check_installed()
     from standout.weights import read_model
 
     network, metadata = read_model(weights)
     if sharpness is not None:
         metadata["sharpness"] = sharpness
-    content = onnx_bytes(network, metadata, model_sha256=sha256_of(weights))
+    return export_network(network, metadata, output, model_sha256=sha256_of(weights), overwrite=overwrite)
+
+
+def export_network(
+    network: Network,
+    metadata: Mapping[str, Any],
+    output: str | Path,
+    *,
+    model_sha256: str = "",
+    overwrite: bool = False,
+) -> Exported:
+    """Write a network as `export_onnx` does, from memory.
+
+    Parameters
+    ----------
+    network : any; it is not changed.
+    metadata : as `standout.weights.model_metadata` gives it; its `sharpness` goes into the graph.
+    model_sha256 : of the model file that the network came from.
+
+    Raises
+    ------
+    StandoutError : as `export_onnx`.
+    """
+    output = Path(output)
+    _check_output(output, overwrite)
+    content = onnx_bytes(network, metadata, model_sha256=model_sha256)
     proof = prove(network, content, output)
     atomic_write(output, content, overwrite=overwrite)
-    return Exported(output, len(content), check_graph(content, output).sha256, proof)
+    return Exported(output, len(content), hashlib.sha256(content).hexdigest(), proof)
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.suffix.lower() != ".onnx":
+        what = "name of an exported model must end in .onnx"
+        raise StandoutError("output-name", what, output, "change --output", exit_code=EXIT_USAGE)
+    if not overwrite and output.exists():
+        how = "pass --overwrite or another --output"
+        raise StandoutError("file-exists", "file exists already", output, how, exit_code=EXIT_USAGE)
 
 
 def find_weights(source: str | Path) -> Path:

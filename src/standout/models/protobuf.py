@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MOST_FIELDS = 2_000_000
+MOST_FIELDS = 500_000
 """Our graphs have some ten thousand; a file made of millions of tiny fields would keep us busy for minutes."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
