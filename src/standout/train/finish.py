@@ -46,7 +46,6 @@ def finish(
     sharpness: float,
     size: int,
     training: Mapping[str, Any],
-    backbone: str,
     warn: Callable[[str], object],
 ) -> Finished:
     """Write `model.safetensors` and return how it scores.
@@ -57,8 +56,7 @@ def finish(
     best : the state's record of the best epoch.
     final : "best" falls back to the last checkpoint where there is no best or it is damaged.
     sharpness : above 0, this logit scale is taken; 0 searches the one with the lowest held-out MAE.
-    training : goes into the model file, beside the measures.
-    backbone : sha256 of the backbone file.
+    training : recipe and fingerprints; they go into the model file, beside the measures.
 
     Raises
     ------
@@ -83,7 +81,7 @@ def finish(
         sharpness=scale,
         training=training,
         measures=scores,
-        source_sha256=backbone,
+        source_sha256=training["fingerprints"]["network.backbone_weights"],
     )
     return Finished(model, chosen.path.name, scale, scores, scores_at_one, mae)
 

@@ -9,9 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from standout.errors import StandoutError
 from standout.files import atomic_write
 from standout.train.optimise import BufferGuard
@@ -40,9 +37,9 @@ class NonFiniteGuard:
         """Remember what a forward pass changes: running statistics and memories."""
         self._buffers.keep()
 
-    def passes(self, total: Tensor, norm: Tensor) -> bool:
+    def passes(self, total: float, norm: float) -> bool:
         """Whether loss and gradient norm are finite numbers."""
-        return bool(torch.isfinite(total) & torch.isfinite(norm))
+        return math.isfinite(total) and math.isfinite(norm)
 
     def leave_out(self, terms: Mapping[str, float], norm: float, files: Sequence[str]) -> None:
         """Undo what the forward pass changed and count the step as skipped.

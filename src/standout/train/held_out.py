@@ -35,6 +35,7 @@ class HeldOutPictures:
     batch : pictures at once.
     device : where the images go.
     workers : threads that read ahead.
+    between : called before each batch; what it raises ends the iteration.
     warn : takes a line for each picture that cannot be read; it is left out of the scores.
 
     Raises
@@ -51,9 +52,11 @@ class HeldOutPictures:
         device: torch.device,
         workers: int,
         warn: Callable[[str], object],
+        between: Callable[[], object] = lambda: None,
     ) -> None:
         self.pairs, self.size, self.batch = pairs, size, batch
         self.device, self.workers, self.warn = device, workers, warn
+        self.between = between
         self._told: set[str] = set()
 
     def __len__(self) -> int:
@@ -81,6 +84,7 @@ class HeldOutPictures:
                 masks.append(found[1])
             if images and (len(images) == self.batch or number == len(self.pairs)):
                 any_read = True
+                self.between()
                 stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device).float().div(255)
                 yield HeldOut(stacked.contiguous(memory_format=torch.channels_last), masks)
                 images, masks = [], []

@@ -113,6 +113,11 @@ class WeightAverage:
             value.copy_(state["weights"][name])
 
 
+def make_average(network: nn.Module, decay: float) -> WeightAverage | None:
+    """Return a running average of the network's weights; None where `decay` is 0."""
+    return WeightAverage(network, decay) if decay > 0 else None
+
+
 class BufferGuard:
     """Keeps the buffers (batch-norm statistics, memories) as they were before a forward pass.
 

@@ -13,19 +13,20 @@ from standout.distill.strategy import Strategy
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import sha256_of
 from standout.networks import build_network
+from standout.shapes import Batch
 from standout.train.step import Task, TrainingStep
 from standout.weights import backbone_options, load_backbone
 
 
 def find_data(
-    folder: str, *, skip_unpaired: bool, split: str | float, batch: int, shown: Callable[[str], object]
+    folder: str, *, skip_unpaired: bool, split: str | float, batch: int, tell: Callable[[str], object]
 ) -> tuple[Sequence[Pair], Sequence[Pair]]:
     """Return the pairs to train on and those held out.
 
     Parameters
     ----------
     split : "auto", a file of names, or a fraction.
-    shown : takes a line for each thing that was left out.
+    tell : takes a line for each thing that was left out.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def find_data(
         raise StandoutError("usage", "no data named", "", "write standout train DATA", exit_code=EXIT_USAGE)
     found = find_pairs(folder, part="train", skip_unpaired=skip_unpaired)
     for note in found.notes:
-        shown(note)
+        tell(note)
     validation = None if split == "auto" else Path(split) if isinstance(split, str) else split
     training, held_out = split_validation(found.pairs, validation, folder)
     if len(training) < batch:
@@ -46,7 +47,7 @@ def find_data(
     return training, held_out
 
 
-def resolve_backbone(options: Mapping[str, Any], path: str, *, resume: bool) -> tuple[dict[str, Any], str]:
+def resolve_backbone(options: Mapping[str, Any], path: str, *, resume: bool = False) -> tuple[dict[str, Any], str]:
     """Return the network's options with what the backbone file asks for, and the file's sha256.
 
     A resumed run takes its weights from the checkpoint: the file may be gone, and then "" is returned for it.
@@ -100,3 +101,16 @@ def build_step(
     if channels_last:
         step = step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return step.to(device)
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch with its tensors on the device."""
+    if device.type == "cpu":
+        return batch
+    return Batch(
+        batch.image.to(device, non_blocking=True),
+        batch.mask.to(device, non_blocking=True),
+        None if batch.index is None else batch.index.to(device),
+        None if batch.affine is None else batch.affine.to(device),
+        {name: on_device(view, device) for name, view in batch.views.items()},
+    )

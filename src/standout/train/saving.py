@@ -55,12 +55,17 @@ class Saver:
         """
         self.run.check_space(CHECKPOINTS_OF_SPACE * self.state.bytes(), f"{CHECKPOINTS_OF_SPACE} checkpoints")
 
-    def save(self) -> bool:
+    def save(self, *, last: bool = False) -> bool:
         """Commit a checkpoint; where the disk refuses, say so and go on, and the next save tries again.
+
+        Parameters
+        ----------
+        last : no next save will come.
 
         Raises
         ------
-        StandoutError : the third refusal in a row; or the weights are not finite, so that no checkpoint may hold them.
+        StandoutError : the third refusal in a row, or of the last; or the weights are not finite, so that no
+            checkpoint may hold them.
         """
         if not self.state.finite():
             raise StandoutError(
@@ -78,7 +83,7 @@ class Saver:
             )
         except StandoutError as error:
             self.failures += 1
-            if self.failures >= FAILURES_LIMIT:
+            if last or self.failures >= FAILURES_LIMIT:
                 raise
             self.warn(f"checkpoint not written, training goes on: {error}")
             return False

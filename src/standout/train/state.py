@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from standout import checkpoint
+from standout.networks.network import Network
 from standout.train.optimise import WeightAverage
 from standout.train.step import TrainingStep
 
@@ -52,6 +54,20 @@ class TrainingState:
         self.skipped_in_a_row = 0
         if self.average:
             self.average.update(self.step.network)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[Network]:
+        """While entered, the network has its averaged weights, where an average is kept."""
+        network = self.step.network
+        if self.average is None:
+            yield network
+            return
+        own = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.average.weights)
+        try:
+            yield network
+        finally:
+            network.load_state_dict(own)
 
     def network_tensors(self) -> dict[str, Tensor]:
         """Return the network's weights and buffers."""

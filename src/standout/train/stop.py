@@ -10,6 +10,10 @@ from typing import Any, Self
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
+class StoppedError(Exception):
+    """A signal came in the midst of something that is done again on resume."""
+
+
 class StopOnSignal:
     """While entered, remembers the first SIGINT, SIGTERM or SIGHUP instead of dying of it.
 
@@ -33,6 +37,16 @@ class StopOnSignal:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Leave what is being done where a signal has come.
+
+        Raises
+        ------
+        StoppedError : it has.
+        """
+        if self.number is not None:
+            raise StoppedError
 
     def _came(self, number: int, _frame: FrameType | None) -> None:
         if self.number is not None:
