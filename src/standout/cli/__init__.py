@@ -12,10 +12,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import click
-from click.utils import PacifyFlushWrapper
 
 from standout import __version__
 from standout.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, StandoutError, printable
@@ -122,7 +121,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         _leave(128 + signalled.number)
     except SystemExit:
         # Click leaves with 1 where the reader of our output has left, and marks it by wrapping the stream.
-        if isinstance(sys.stdout, cast(type, PacifyFlushWrapper)):
+        # By its name, which click keeps private.
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
             _leave_pipe()
         raise
     except BrokenPipeError:
