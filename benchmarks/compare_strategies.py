@@ -36,6 +36,7 @@ SHOWN = ("mae", "f_max", "f_max_pr", "weighted_f", "s", "e_max", "iou")
 
 
 def run(arguments: list[str]) -> str:
+    """Run one `standout` command and return what it prints."""
     done = subprocess.run([sys.executable, "-m", "standout", *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
@@ -47,13 +48,12 @@ def one(method: str, seed: int, settings: argparse.Namespace) -> list[dict[str, 
     if not scores.exists():
         strategies = [word for text in METHODS[method] for word in ("--strategy", text)]
         resume = ["--resume"] if (folder / "recipe.toml").exists() else []
-        run(
-            ["train", str(settings.data), "--recipe", "fusion_mobilenetv2_100", *strategies, *resume]
-            + ["--set", "task.name=binary_cross_entropy", "--set", f"validation.size={settings.size}"]
-            + ["--set", "training.ema=0.99", "--size", str(settings.size), "--epochs", str(settings.epochs)]
-            + ["--seed", str(seed), "--threads", str(settings.threads), "--workers", "1"]
-            + ["--backbone-weights", str(settings.backbone_weights), "--output", str(folder)]
-        )
+        edits = ["task.name=binary_cross_entropy", f"validation.size={settings.size}", "training.ema=0.99"]
+        numbers = {"size": settings.size, "epochs": settings.epochs, "seed": seed, "threads": settings.threads}
+        options = [word for edit in edits for word in ("--set", edit)]
+        options += [word for name, value in numbers.items() for word in (f"--{name}", str(value))]
+        options += ["--backbone-weights", str(settings.backbone_weights), "--output", str(folder)]
+        run(["train", str(settings.data), "--recipe", "fusion_mobilenetv2_100", *strategies, *resume, *options])
         run(["eval", str(folder), str(settings.test), "--label", method, "--output", str(scores), "--overwrite"])
     manifest = json.loads((folder / "manifest.json").read_text())
     found = json.loads(scores.read_text())
@@ -91,6 +91,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
+    """Train, score, write the results and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
