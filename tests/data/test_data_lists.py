@@ -85,3 +85,12 @@ def test_names_that_are_no_utf8_pass_through_a_list(tmp_path):
     (tmp_path / "names.txt").write_bytes(b"caf\xe9\n")
 
     assert find_pairs(tmp_path / "names.txt").pairs[0].image == tmp_path / "images" / f"{name}.png"
+
+
+def test_a_list_of_names_in_a_set_of_parts_is_one_of_the_part_asked_for(tmp_path):
+    touch(tmp_path, *(f"{part}/{folder}/a.png" for part in ("train", "test") for folder in ("images", "masks")))
+    (tmp_path / "some.txt").write_text("a\n")
+
+    assert find_pairs(tmp_path / "some.txt", part="test").pairs[0].image.parent == tmp_path / "test" / "images"
+    with pytest.raises(StandoutError, match="several parts"):
+        find_pairs(tmp_path / "some.txt")

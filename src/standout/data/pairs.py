@@ -66,14 +66,14 @@ def find_pairs(
     """
     folder = Path(folder)
     if folder.is_file():
-        return _from_list(folder, layout, skip_unpaired)
+        return _from_list(folder, layout, part, skip_unpaired)
     recognised = layouts.recognise(folder, layout)
     if recognised is None:
         listed = lists.lists_in(folder) if layout is None else {}
         if not listed:
             raise layouts.unrecognised(folder, layout)
         chosen, notes = _choose_part(folder, dict(listed), part)
-        whole = _from_list(chosen, None, skip_unpaired)
+        whole = _from_list(chosen, None, part, skip_unpaired)
         return whole._replace(notes=(*notes, *whole.notes))
     by_part: dict[str, list[Found]] = {}
     for found in recognised.found:
@@ -194,10 +194,10 @@ def _choose_part(folder: Path, by_part: Mapping[str, T], part: str | None) -> tu
     )
 
 
-def _from_list(path: Path, layout: str | None, skip_unpaired: bool) -> Pairs:
+def _from_list(path: Path, layout: str | None, part: str | None, skip_unpaired: bool) -> Pairs:
     lines = lists.read_list(path)
     if not lines[0].mask:
-        whole = find_pairs(path.parent, layout=layout, skip_unpaired=skip_unpaired)
+        whole = find_pairs(path.parent, layout=layout, part=part, skip_unpaired=skip_unpaired)
         chosen = set(_named(whole.pairs, path))
         return whole._replace(pairs=tuple(pair for pair in whole.pairs if pair.name in chosen))
     if layout is not None:
