@@ -308,6 +308,19 @@ def test_masks_may_be_given_as_a_data_set_or_a_list(tmp_path):
     assert score_maps(maps, data / "some.txt", allow_missing=True).sums.count == 2
 
 
+def test_the_test_part_is_scored_and_a_set_of_one_part_is_taken_whole_with_a_note(tmp_path):
+    maps, _ = make_set(tmp_path / "a", 5, size=(30, 40))
+    make_pictures(tmp_path / "set" / "test", 5)
+    make_pictures(tmp_path / "set" / "train", 3)
+    scored = score_maps(maps, tmp_path / "set")
+    assert (scored.expected, scored.notes) == (5, ())
+    assert "surplus" in str(refusal(maps, tmp_path / "set", part="train"))
+    shutil.rmtree(tmp_path / "set" / "test")
+    whole = score_maps(maps, tmp_path / "set", allow_missing=True)
+    assert whole.expected == 3
+    assert "no test part" in render([whole])
+
+
 def test_m01_masks_of_zero_and_one_score_as_zero_and_255(folders):
     maps, masks = folders
     expected = score_maps(maps, masks).measures

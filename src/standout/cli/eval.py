@@ -25,7 +25,7 @@ MODELS = (".onnx", ".safetensors")
 @click.argument("source", metavar="MAPS|RUN|MODEL", type=click.Path(path_type=Path))
 @click.argument("data", metavar="MASKS|DATA", type=click.Path(path_type=Path))
 @click.option("--protocol", default=PROTOCOLS[0], show_default=True, metavar="NAME", help="How maps are scaled.")
-@click.option("--part", metavar="NAME", help="train, validation or test, of a data set that has parts.")
+@click.option("--part", default="test", show_default=True, metavar="NAME", help="Of a data set that has parts.")
 @click.option("--weighted/--no-weighted", default=True, help="Weighted F takes most of the time.")
 @click.option("--sharpness", type=click.FloatRange(min=0, min_open=True), multiple=True, metavar="FACTOR",
               help="Factor on a model's logits, repeatable; by default 1 and the one stored with it.")  # fmt: skip
@@ -45,7 +45,7 @@ def evaluate(
     source: Path,
     data: Path,
     protocol: str,
-    part: str | None,
+    part: str,
     weighted: bool,
     sharpness: tuple[float, ...],
     allow_missing: bool,

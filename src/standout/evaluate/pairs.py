@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from standout.data.layouts import SUFFIXES, is_junk
+from standout.data.layouts import SUFFIXES, TEST, is_junk
 from standout.data.pairs import find_pairs, shown
 from standout.errors import EXIT_USAGE, StandoutError, printable
 
@@ -34,21 +34,25 @@ class Problem(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The items in the order of their names, how many masks there are, and what does not pair."""
+    """The items in the order of their names, how many masks there are, and what does not pair.
+
+    notes : one sentence for each thing that was left out of the data set or chosen from it.
+    """
 
     items: tuple[Item, ...]
     expected: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
-def pair_maps(maps: Path, masks: Path, *, part: str | None = None) -> Found:
+def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
     """Return the maps of a folder with their masks.
 
     Parameters
     ----------
     maps : folder of maps; a mask called `a/b` has its map in the folder's own folder `a`.
     masks : a folder of masks, or a data set or list file as training takes them.
-    part : "train", "validation" or "test" of a data set that has parts.
+    part : "train", "validation" or "test"; a set of one part is taken whole, with a note.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = None) -> Found:
     """
     if not maps.is_dir():
         raise StandoutError("folder-missing", "there is no such folder of maps", maps, exit_code=EXIT_USAGE)
-    wanted = _masks(masks, part)
+    wanted, notes = _masks(masks, part)
     if any(path.parent.resolve() == maps.resolve() for path in wanted.values()):
         raise StandoutError(
             "one-folder",
@@ -88,13 +92,14 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = None) -> Found:
             items.append(Item(name, path, mask))
     surplus = (path for key, path in sorted(have.items()) if key not in keys and path.suffix.lower() in SUFFIXES)
     problems += [Problem("surplus", path.name) for path in surplus]
-    return Found(tuple(items), len(wanted), tuple(problems))
+    return Found(tuple(items), len(wanted), tuple(problems), notes)
 
 
-def pair_pictures(data: Path, *, part: str | None = None) -> Found:
+def pair_pictures(data: Path, *, part: str | None = TEST) -> Found:
     """Return the pictures and masks of a data set; errors as `standout.data.find_pairs`."""
-    pairs = find_pairs(data, part=part).pairs
-    return Found(tuple(Item(pair.name, pair.image, pair.mask) for pair in pairs), len(pairs), ())
+    pairs = find_pairs(data, part=part)
+    items = tuple(Item(pair.name, pair.image, pair.mask) for pair in pairs.pairs)
+    return Found(items, len(items), (), pairs.notes)
 
 
 def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
@@ -116,15 +121,16 @@ def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
     )
 
 
-def _masks(masks: Path, part: str | None) -> Mapping[str, Path]:
-    """Return the masks by name: the pictures of a folder, or those of a data set."""
+def _masks(masks: Path, part: str | None) -> tuple[Mapping[str, Path], tuple[str, ...]]:
+    """Return the masks by name, the pictures of a folder or those of a data set, and the set's notes."""
     if masks.is_dir():
         here = {path.stem: path for path in _files(masks).values() if path.suffix.lower() in SUFFIXES}
         if here:
-            return {unicodedata.normalize("NFC", stem): path for stem, path in here.items()}
+            return {unicodedata.normalize("NFC", stem): path for stem, path in here.items()}, ()
     elif not masks.exists():
         raise StandoutError("folder-missing", "there is no such folder of masks", masks, exit_code=EXIT_USAGE)
-    return {pair.name: pair.mask for pair in find_pairs(masks, part=part).pairs}
+    pairs = find_pairs(masks, part=part)
+    return {pair.name: pair.mask for pair in pairs.pairs}, pairs.notes
 
 
 def _files(folder: Path) -> dict[str, Path]:

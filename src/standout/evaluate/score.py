@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from standout import __version__
+from standout.data.layouts import TEST
 from standout.errors import StandoutError
 from standout.evaluate.ledger import ScoreLedger
 from standout.evaluate.pairs import Found, Item, Problem, pair_maps, pair_pictures, refuse
@@ -65,6 +66,7 @@ class Scored(NamedTuple):
     resized : how many maps were resized to their mask.
     problems : what was left out, empty unless that was allowed.
     list_sha256 : over the names of the pictures that were scored.
+    notes : what was left out of the data set or chosen from it, one sentence each.
     """
 
     label: str
@@ -74,6 +76,7 @@ class Scored(NamedTuple):
     resized: int
     problems: tuple[Problem, ...]
     list_sha256: str
+    notes: tuple[str, ...] = ()
 
     @property
     def measures(self) -> dict[str, float]:
@@ -101,7 +104,7 @@ def score_maps(
     *,
     rules: Rules = Rules(),  # noqa: B008 - immutable
     label: str | None = None,
-    part: str | None = None,
+    part: str | None = TEST,
     allow_missing: bool = False,
     jobs: int = 1,
     ledger: str | Path | None = None,
@@ -113,7 +116,7 @@ def score_maps(
     ----------
     masks : a folder of masks, or a data set, or a list file.
     label : the row's name; the folder's by default.
-    part : of a data set that has parts.
+    part : "train", "validation" or "test" of a data set; one of a single part is taken whole, with a note.
     allow_missing : score what there is and mark the table PARTIAL, instead of refusing.
     jobs : processes; 0 for all processors. Their number changes no digit.
     ledger : a file that keeps each picture's score, so that a killed evaluation goes on where it was.
@@ -142,7 +145,7 @@ def score_model(
     *,
     rules: Rules = Rules(),  # noqa: B008 - immutable
     label: str | None = None,
-    part: str | None = None,
+    part: str | None = TEST,
     sharpness: Iterable[float] | None = None,
     allow_missing: bool = False,
     jobs: int = 1,
@@ -205,7 +208,7 @@ def _collect(
         names.update(f"{item.name}\n".encode("utf-8", "surrogatepass"))
     if problems and (not allow_missing or sums.count == 0):
         raise refuse(problems, found.expected)
-    return Scored(label, sharpness, sums, found.expected, resized, tuple(problems), names.hexdigest())
+    return Scored(label, sharpness, sums, found.expected, resized, tuple(problems), names.hexdigest(), found.notes)
 
 
 def _outcomes(task: Callable[[Item], T], items: Sequence[Item], jobs: int) -> Iterator[T]:

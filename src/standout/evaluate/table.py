@@ -76,6 +76,7 @@ def document(scores: Sequence[Scored], command: str = "") -> dict[str, Any]:
                 "empty_masks": row.sums.empty_masks,
                 "full_masks": row.sums.full_masks,
                 "constant_maps": row.sums.constant_maps,
+                "notes": [printable(note) for note in row.notes],
                 "problems": [{**problem._asdict(), "name": printable(problem.name)} for problem in row.problems],
             }
             for row in scores
@@ -108,6 +109,7 @@ def _account(row: Scored) -> str:
     for kind in dict.fromkeys(problem.kind for problem in row.problems):
         names = [problem.name for problem in row.problems if problem.kind == kind]
         told.append(f"{len(names)} {kind}: {shown(names)}")
+    told += map(printable, row.notes)
     return "; ".join(told)
 
 
