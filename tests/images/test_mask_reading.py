@@ -125,6 +125,10 @@ def test_m02_a_class_of_a_grey_mask_can_be_chosen_too():
     assert np.array_equal(mask.foreground, THREE == 15)
 
 
+def test_m02_a_class_of_a_float_mask_can_be_chosen_too():
+    assert np.array_equal(read_mask(THREE.astype(np.float32), class_index=5).foreground, THREE == 5)
+
+
 def trimap():
     values = LEVELS.copy()
     values[10:14, 4:30] = 128
@@ -228,7 +232,7 @@ def test_m04_colours_are_refused_unless_one_is_black():
     assert np.array_equal(read_mask(files.encoded(colours, "PNG")).values, LEVELS)
     colours[0, 0] = (0, 0, 200)
 
-    with pytest.raises(StandoutError, match="mask has 3 colours") as caught:
+    with pytest.raises(StandoutError, match="mask has several colours") as caught:
         read_mask(files.encoded(colours, "PNG"))
     assert caught.value.code == "mask-colours"
 

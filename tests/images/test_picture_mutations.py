@@ -14,14 +14,16 @@ from PIL import Image
 
 from standout.errors import StandoutError
 from standout.images import encode_image, read_image, read_map, read_mask
+from standout.images.body import walk_scans
+from standout.images.tiff import exif_orientation
 
 LIMIT = 2.0
-"""Seconds, for files of up to a megapixel; a watchdog of ten times that would hide a slow loop."""
+"""Processor seconds for files of up to a megapixel: those do not depend on what else the machine does."""
 
 
 def attempt(read, data):
     """Read once; only our own refusal may come out, and no warning."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -30,7 +32,7 @@ def attempt(read, data):
         told = error
     else:
         told = None
-    assert time.perf_counter() - start < LIMIT
+    assert time.process_time() - start < LIMIT
     assert told is None or "\n" not in str(told)
     return "read" if told is None else told.code
 
@@ -81,7 +83,7 @@ def test_p17_random_bytes_behind_each_magic_are_refused():
 def test_p17_a_png_whose_data_inflates_for_ever_stops_early():
     bomb = files.png(np.zeros((4, 4), np.uint8))
     at = bomb.index(b"IDAT") - 4
-    bomb = bomb[:at] + files.chunk(b"IDAT", zlib.compress(bytes(2**28))) + bomb[-12:]
+    bomb = bomb[:at] + files.chunk(b"IDAT", zlib.compress(bytes(2**26))) + bomb[-12:]
 
     assert attempt(read_image, bomb) in ("read", "picture-damaged", "picture-truncated")
 
@@ -119,3 +121,19 @@ def test_threads_share_the_silence_and_give_it_back():
     assert sizes == {40 * 56 * 3}
     assert warnings.filters == before
     assert (os.fstat(2).st_dev, os.fstat(2).st_ino) == (stream.st_dev, stream.st_ino)
+
+
+def test_p17_a_thousand_damaged_orientation_blocks_and_scan_walks():
+    rng = np.random.default_rng(5)
+    block = files.exif(6)
+    jpeg = files.with_scans(files.seed_encodings()["jpeg-progressive"], 30)
+    start = time.process_time()
+
+    found = {exif_orientation(files.mutated(block, rng)) for _ in range(1000)}
+    scans = {walk_scans(files.mutated(jpeg, rng))[0] for _ in range(1000)}
+
+    assert found <= {None, *range(1, 9)}
+    assert {None, 1, 6} <= found
+    assert 30 in scans
+    assert max(scans) <= 10_000
+    assert time.process_time() - start < 10

@@ -183,3 +183,24 @@ def test_stored_maps_keep_their_levels():
     assert np.allclose(read_map(files.png(wide, depth=16)), wide / 65535, atol=1e-7)
     assert np.array_equal(read_map(files.encoded(parts, "TIFF")), parts)
     assert np.array_equal(read_map(files.encoded(levels > 9, "PNG")), np.where(levels > 9, 255, 0))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options"),
+    [
+        (np.zeros((2, 2, 3), np.float32), {}),
+        (np.zeros((2, 2, 2), np.uint8), {}),
+        (np.zeros((0, 2, 3), np.uint8), {}),
+        (np.zeros((2, 2, 4), np.uint8), {"format": "JPEG"}),
+        (np.zeros((2, 2, 3), np.uint8), {"format": "BMP"}),
+    ],
+)
+def test_pixels_that_no_file_holds_are_a_callers_mistake(pixels, options):
+    with pytest.raises(ValueError, match=r"must be|no pixels|no transparency"):
+        encode_image(pixels, **options)
+
+
+def test_levels_of_other_types():
+    assert np.array_equal(as_levels(np.array([[True, False]])), [[255, 0]])
+    with pytest.raises(ValueError, match="int64"):
+        as_levels(np.array([[1, 0]]))

@@ -18,7 +18,6 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from standout.errors import StandoutError
 from standout.images import headers, tiff
 from standout.images.body import check_body
 from standout.images.headers import Header
@@ -94,32 +93,26 @@ PROFILE_NOTE = "colour profile does not fit and was left out"
 def _load(
     data: bytes, header: Header, name: str, limits: Limits, longest: int | None
 ) -> tuple[ImageFile.ImageFile, tuple[str, ...]]:
-    try:
-        image = _decoder(header.format)(BytesIO(data))
-        headers.check_pixels((image.height, image.width), name, limits)
-        if longest is not None and header.format == "JPEG" and max(image.size) >= 2 * longest:
-            # `draft` bounds both sides from below; the shorter one must not stop it.
-            scale = longest / max(image.size)
-            image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
-        with hushed if header.format == "TIFF" else contextlib.nullcontext():
-            image.load()
-    except StandoutError:
-        raise
-    except Image.DecompressionBombError as error:
-        what = "picture has too many pixels for its decoder"
-        raise StandoutError("picture-pixels", what, name, "convert it to PNG or make it smaller") from error
-    except MemoryError as error:
-        raise StandoutError("picture-memory", "picture does not fit into memory", name, "make it smaller") from error
-    except Exception as error:
-        # Damaged files raise OSError, SyntaxError, ValueError and more: whatever it is, the file is at fault.
-        plain = _without_comments(data) if header.format == "PNG" and isinstance(error, ValueError) else data
-        if len(plain) < len(data):
-            image, _ = _load(plain, header, name, limits, longest)
-            return image, (PROFILE_NOTE,) if b"iCCP" in data else ()
-        if "truncated" in str(error).lower():
-            raise headers.truncated(name) from error
-        raise headers.damaged(name) from error
-    return image, ()
+    with headers.refusing(name):
+        try:
+            return _loaded(data, header, name, limits, longest), ()
+        except ValueError:
+            plain = _without_comments(data) if header.format == "PNG" else data
+            if len(plain) == len(data):
+                raise
+        return _loaded(plain, header, name, limits, longest), (PROFILE_NOTE,) if b"iCCP" in data else ()
+
+
+def _loaded(data: bytes, header: Header, name: str, limits: Limits, longest: int | None) -> ImageFile.ImageFile:
+    image: ImageFile.ImageFile = _decoder(header.format)(BytesIO(data))
+    headers.check_pixels((image.height, image.width), name, limits)
+    if longest is not None and header.format == "JPEG" and max(image.size) >= 2 * longest:
+        # `draft` bounds both sides from below; the shorter one must not stop it.
+        scale = longest / max(image.size)
+        image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
+    with hushed if header.format == "TIFF" else contextlib.nullcontext():
+        image.load()
+    return image
 
 
 def _decoder(kind: str) -> Any:

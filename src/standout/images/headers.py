@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
+
+from PIL import Image
 
 from standout.errors import StandoutError
 from standout.images import tiff
@@ -14,6 +18,8 @@ HEAD = 4096
 """Bytes that tell the format; AVIF's and HEIC's brands stand far earlier."""
 MOST_SEGMENTS = 10_000
 """Of a JPEG file; ten to some hundreds are usual, and a walk over more would take its time."""
+LARGEST_TILE = 2**24
+"""Pixels by which a TIFF's tile may be larger than its picture."""
 
 
 class Header(NamedTuple):
@@ -94,6 +100,26 @@ def damaged(name: str, what: str = "picture is damaged") -> StandoutError:
 def truncated(name: str) -> StandoutError:
     """Return the failure for a file that ends too early."""
     return StandoutError("picture-truncated", "picture is cut off", name, "copy the file again")
+
+
+@contextlib.contextmanager
+def refusing(name: str, what: str = "picture is damaged") -> Iterator[None]:
+    """Turn whatever a decoder raises into one line.
+
+    Damaged files make it raise OSError, SyntaxError, ValueError and more: whatever it is, the file is at fault.
+    """
+    try:
+        yield
+    except StandoutError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise StandoutError(
+            "picture-pixels", "picture has too many pixels for its decoder", name, "make it smaller"
+        ) from error
+    except MemoryError as error:
+        raise StandoutError("picture-memory", "picture does not fit into memory", name, "make it smaller") from error
+    except Exception as error:
+        raise (truncated(name) if "truncated" in str(error).lower() else damaged(name, what)) from error
 
 
 def _broken(name: str, length: int) -> StandoutError:
@@ -228,10 +254,9 @@ def _tiff(start: _Start) -> Header | None:
     page = tiff.read_page(start.file, start.length)
     if page.is_raw:
         return None
-    # A tile is decoded whole, so a small picture may not have large ones.
-    rows, columns = max(page.size, page.tile, key=lambda size: size[0] * size[1])
-    if rows * columns > page.size[0] * page.size[1] + 2**24:
-        return Header("TIFF", (rows, columns))
+    # A tile is decoded whole, so a small picture may not have a large one.
+    if page.tile[0] * page.tile[1] > page.size[0] * page.size[1] + LARGEST_TILE:
+        raise Damaged
     return Header("TIFF", page.size, page.depth, page.orientation, page.several, whole=page.is_whole)
 
 

@@ -32,13 +32,8 @@ def read_map(source: Encoded, *, scale: int | None = None, limits: Limits = DEFA
     """
     decoded = decoded_source(source, limits)
     name = decoded.name
-    try:
-        with quiet:
-            plane = np.require(turned(mask_plane(decoded), decoded.to_turn), requirements=["C", "W"])
-    except (StandoutError, MemoryError):
-        raise
-    except Exception as error:
-        raise headers.damaged(name, "map is damaged") from error
+    with quiet, headers.refusing(name, "map is damaged"):
+        plane = np.require(turned(mask_plane(decoded, "map"), decoded.to_turn), requirements=["C", "W"])
     if plane.dtype == np.bool_:
         return plane.astype(np.uint8) * np.uint8(255)
     low, high = float(plane.min()), float(plane.max())

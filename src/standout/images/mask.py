@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from standout.errors import StandoutError
 from standout.images import headers
-from standout.images.colour import Pixels, turned
+from standout.images.colour import BAND, Pixels, turned
 from standout.images.decode import Decoded
 from standout.images.limits import Limits
 from standout.images.picture import DEFAULT_LIMITS, Picture, Source, decoded_source
@@ -93,13 +94,8 @@ def read_mask(
         mask = mask._replace(classes=class_index is not None)
     else:
         decoded = decoded_source(source, limits)
-        try:
-            with quiet:
-                mask = _from_decoded(decoded, class_index)
-        except (StandoutError, MemoryError):
-            raise
-        except Exception as error:
-            raise headers.damaged(decoded.name, "mask is damaged") from error
+        with quiet, headers.refusing(decoded.name, "mask is damaged"):
+            mask = _from_decoded(decoded, class_index)
     return _with_unknown(mask, unknown)
 
 
@@ -153,8 +149,8 @@ def _hard(mask: NDArray[np.bool_]) -> Pixels:
     return mask.astype(np.uint8) * np.uint8(255)
 
 
-def mask_plane(decoded: Decoded) -> NDArray[Any]:
-    """Return the one plane (H, W) that is the mask."""
+def mask_plane(decoded: Decoded, kind: str = "mask") -> NDArray[Any]:
+    """Return the one plane (H, W) that is the mask, or the map, as `kind` calls it in messages."""
     image, name = decoded.image, decoded.name
     mode = image.mode
     if mode in ("1", "L", "I", "F") or mode.startswith("I;16"):
@@ -163,29 +159,33 @@ def mask_plane(decoded: Decoded) -> NDArray[Any]:
         full = np.asarray(image if mode == "RGBA" else image.convert("RGBA"))
         colours, alpha = full[..., :3], full[..., 3]
         if (alpha == alpha[0, 0]).all():
-            return _grey(colours, name)
+            return _grey(colours, name, kind)
         if (colours == colours[0, 0]).all() or (colours == alpha[..., None]).all():
             return alpha
         raise StandoutError(
-            "mask-transparent", "mask has both colours and transparency", name,
-            "keep the one that is the mask",
+            "mask-transparent", f"{kind} has both colours and transparency", name,
+            f"keep the one that is the {kind}",
         )  # fmt: skip
-    return _grey(np.asarray(image if mode == "RGB" else image.convert("RGB")), name)
+    return _grey(np.asarray(image if mode == "RGB" else image.convert("RGB")), name, kind)
 
 
-def _grey(colours: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+def _grey(colours: NDArray[np.uint8], name: str, kind: str) -> NDArray[np.uint8]:
     """Return the grey levels of RGB (H, W, 3); of two colours one of which is black, the other is the object."""
-    low, high = colours.min(axis=2), colours.max(axis=2)
     # JPEG stores grey as brightness and colour differences; they come back equal within rounding.
-    if int((high - low).max()) <= 4:
+    if all(int((band.max(axis=2) - band.min(axis=2)).max()) <= 4 for band in _bands(colours)):
         return np.ascontiguousarray(colours[..., 1])
-    packed = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    found = np.unique(packed)
-    if len(found) == 2 and found[0] == 0:
-        return _hard(packed > 0)
+    label = colours.max(axis=2) > 0
+    colour = colours[np.unravel_index(label.argmax(), label.shape)]
+    if all(((band == colour).all(axis=2) | ~band.any(axis=2)).all() for band in _bands(colours)):
+        return _hard(label)
     raise StandoutError(
-        "mask-colours", f"mask has {len(found)} colours", name, "save it as grey or as a palette of classes"
+        "mask-colours", f"{kind} has several colours", name, "save it as grey or as a palette of classes"
     )
+
+
+def _bands(colours: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    height = max(1, BAND // colours.shape[1])
+    return (colours[start : start + height] for start in range(0, len(colours), height))
 
 
 def _levels(plane: NDArray[Any], depth: int, name: str, class_index: int | None) -> Pixels:
@@ -203,7 +203,7 @@ def _levels(plane: NDArray[Any], depth: int, name: str, class_index: int | None)
         # One of a depth below 8 bits has been spread over 0 to 255 by the decoder.
         unit = 255 // (2**depth - 1) if depth < 8 else 1
         if top == unit:
-            return _hard(plane > 0) if set(np.unique(plane)) <= {0, unit} else plane
+            return plane if bool(((plane > 0) & (plane < unit)).any()) else _hard(plane > 0)
         return plane
     values = plane.astype(np.uint32)
     if top in (1, 257) and not ((values > 0) & (values < top)).any():

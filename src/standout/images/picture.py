@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from standout.errors import StandoutError
 from standout.images import headers
 from standout.images.colour import Pixels, over_white, turned, unturned, upright
 from standout.images.decode import Decoded, decode
@@ -92,8 +91,8 @@ def read_image(
         picture = _from_array(source)
     else:
         decoded = decoded_source(source, limits, longest)
-        with quiet:
-            pixels, alpha, notes = _converted(decoded, keep_profile)
+        with quiet, headers.refusing(decoded.name):
+            pixels, alpha, notes = upright(decoded, keep_profile=keep_profile)
         profile = decoded.image.info.get("icc_profile") if keep_profile else None
         picture = Picture(
             pixels, alpha, (*_notes(decoded), *notes), decoded.orientation, decoded.header.size, profile, decoded.name
@@ -122,29 +121,14 @@ def decoded_source(source: Encoded | Image.Image, limits: Limits, longest: int |
 
 
 def _from_pillow(image: Image.Image) -> Decoded:
-    try:
-        with quiet:
-            image.load()
-            stored = image.getexif().get(274, 1)
-    except Exception as error:
-        raise headers.damaged(UNNAMED) from error
+    with quiet, headers.refusing(UNNAMED):
+        image.load()
+        stored = image.getexif().get(274, 1)
     orientation = stored if isinstance(stored, int) and 1 <= stored <= 8 else 1
     depth = 16 if image.mode.startswith("I;16") else 8
     return Decoded(
         image, Header(image.format or "", (image.height, image.width), depth, adobe=True), orientation, UNNAMED
     )
-
-
-def _converted(decoded: Decoded, keep_profile: bool) -> tuple[Pixels, Pixels | None, list[str]]:
-    try:
-        return upright(decoded, keep_profile=keep_profile)
-    except StandoutError:
-        raise
-    except MemoryError as error:
-        where = decoded.name
-        raise StandoutError("picture-memory", "picture does not fit into memory", where, "make it smaller") from error
-    except Exception as error:
-        raise headers.damaged(decoded.name) from error
 
 
 def _notes(decoded: Decoded) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import warnings
@@ -37,12 +38,21 @@ class _Shared(ABC):
                 self._undo.close()
 
 
-class _Warnings(_Shared):
-    """No Python warnings of the image library's modules; those of others go on."""
+class _Messages(_Shared):
+    """No warnings and log lines of the image library's modules; those of others go on."""
 
     def change(self, undo: contextlib.ExitStack) -> None:
         undo.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        logger = logging.getLogger("PIL")
+        undo.callback(setattr, logger, "propagate", logger.propagate)
+        logger.propagate = False
+        undo.callback(logger.removeHandler, _DROP)
+        # Without any handler the logging module would print errors by itself.
+        logger.addHandler(_DROP)
+
+
+_DROP = logging.NullHandler()
 
 
 class _ErrorStream(_Shared):
@@ -65,5 +75,5 @@ class _ErrorStream(_Shared):
         undo.callback(os.dup2, kept, 2)
 
 
-quiet = _Warnings()
+quiet = _Messages()
 hushed = _ErrorStream()
