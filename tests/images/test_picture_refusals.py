@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from standout.errors import StandoutError
-from standout.images import SERVER, Limits, body, headers, read_image, read_mask, walk_pictures
+from standout.images import SERVER, Limits, body, headers, read_image, read_mask
 from standout.images.body import walk_scans
 
 LINE = re.compile(r"[^\n]+")
@@ -465,28 +465,6 @@ def test_p14_links_to_files_are_followed_and_loops_named(tmp_path):
     assert read_image(tmp_path / "link.png").size == (40, 56)
     assert "link to itself" in str(refusal(tmp_path / "loop.png"))
     assert refusal(tmp_path / "dangling.png").code == "picture-missing"
-
-
-def test_p14_linked_folders_are_walked_only_by_option_and_never_twice(tmp_path):
-    root, other = tmp_path / "root", tmp_path / "other"
-    for folder in (root / "one", root / "two", other):
-        folder.mkdir(parents=True)
-        (folder / "p.png").write_bytes(b"")
-    (root / "self").symlink_to(root)
-    (root / "one" / "up").symlink_to(root / "two")
-    (root / "two" / "up").symlink_to(root / "one")
-    (root / "left").symlink_to(other)
-    (root / "right").symlink_to(other)
-    (root / "name.png").symlink_to(other)
-    (root / "dangling").symlink_to(tmp_path / "nowhere")
-    (root / "file.png").symlink_to(other / "p.png")
-    (root / ".hidden.png").write_bytes(b"")
-
-    plain = [str(p.relative_to(root)) for p in walk_pictures(root)]
-    followed = [p.resolve() for p in walk_pictures(root, follow_links=True) if not p.is_symlink()]
-
-    assert plain == ["file.png", "one/p.png", "two/p.png"]
-    assert sorted(followed) == sorted([other / "p.png", root / "one" / "p.png", root / "two" / "p.png"])
 
 
 def box(brand, *others):

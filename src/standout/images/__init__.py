@@ -11,7 +11,6 @@ from standout.images.mask import Fitted, MaskPicture, fit_mask, read_mask, resiz
 from standout.images.mask_facts import MaskFacts, MaskFinding, mask_facts, mask_findings
 from standout.images.picture import Picture, Source, read_image
 from standout.images.resize import fitting, resize, resize_classes, resize_map
-from standout.images.walk import walk_pictures
 from standout.images.write import as_levels, encode_image, write_image, write_map
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "resize_classes",
     "resize_map",
     "resize_mask",
-    "walk_pictures",
     "write_image",
     "write_map",
 ]
