@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -285,4 +286,12 @@ def _in_parallel(work: _Work, items: Sequence[Item], jobs: int) -> Generator[Mad
 
     # Threads, unless the caller chose a backend of joblib: decoding, the network and packing all release the lock.
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered", pre_dispatch="2*n_jobs")
-    yield from parallel(delayed(work)(item) for item in items)
+    made = parallel(delayed(work)(item) for item in items)
+    try:
+        # Not `yield from`, which would close it before the warning below is silenced.
+        for one in made:  # noqa: UP028
+            yield one
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that pictures begun beyond a stop are dropped is meant
+            made.close()

@@ -151,7 +151,8 @@ def _pictures(root: Path, output: Path, follow_links: bool, passed_over: Counter
             else:
                 passed_over["not pictures by their names"] += 1
         yield from files
-        for path in reversed(folders):
+        unseen = []
+        for path in folders:
             identity = _identity(path)
             if identity is not None and identity == kept_out:
                 continue
@@ -160,7 +161,8 @@ def _pictures(root: Path, output: Path, follow_links: bool, passed_over: Counter
                 passed_over["folders met before"] += 1
                 continue
             seen.add(identity)
-            todo.append(path)
+            unseen.append(path)
+        todo.extend(reversed(unseen))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
