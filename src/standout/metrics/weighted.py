@@ -110,14 +110,21 @@ def _squared_distances(vertical: NDArray[np.int32]) -> NDArray[np.int32]:
     """
     height, width = vertical.shape
     squared = np.minimum(vertical, 2 * FAR) ** 2
+    # Only columns that hold foreground can be where the nearest lies.
+    holding = np.flatnonzero((vertical == 0).any(axis=0))
+    first, last = int(holding[0]), int(holding[-1]) + 1
     for start in range(0, height, ROWS_AT_ONCE):
         rows = squared[start : start + ROWS_AT_ONCE]
-        columns = rows.copy()
+        columns = rows[:, first:last].copy()
         for step in range(1, min(width, FAR)):
             if step % STEPS_AT_ONCE == 0 and step * step >= rows.max():
                 break
-            np.minimum(rows[:, step:], columns[:, :-step] + step * step, out=rows[:, step:])
-            np.minimum(rows[:, :-step], columns[:, step:] + step * step, out=rows[:, :-step])
+            reached = columns + step * step
+            here = rows[:, first + step : last + step]
+            np.minimum(here, reached[:, : here.shape[1]], out=here)
+            outside = max(step - first, 0)
+            here = rows[:, first + outside - step : max(last - step, 0)]
+            np.minimum(here, reached[:, outside:], out=here)
     return squared
 
 
