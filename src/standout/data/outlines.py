@@ -32,18 +32,18 @@ def outline(name: str, rng: np.random.Generator, side: int, *, turn: float | Non
 
 
 def blob(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A closed curve whose radius is a short Fourier series: stones, fruit, puddles."""
+    """Draw a closed curve whose radius is a short Fourier series: stones, fruit, puddles."""
     return _radial(rng, x, y, 0.72, {k: 0.24 / k for k in range(2, 7)})
 
 
 def flower(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """Petals around a centre."""
+    """Draw petals around a centre."""
     petals = int(rng.integers(4, 9))
     return _radial(rng, x, y, 0.62, {petals: rng.uniform(0.12, 0.3), 2 * petals: 0.05, 2: 0.03}, exact=True)
 
 
 def quadruped(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A body on four legs, with neck, head, ears and tail."""
+    """Draw a body on four legs, with neck, head, ears and tail."""
     length, deep = rng.uniform(0.36, 0.5), rng.uniform(0.18, 0.32)
     body = _ellipse(x, y, -0.05, 0.0, length + 0.06, deep, rng.normal(0, 0.08))
     head = (0.05 + length + rng.uniform(0.02, 0.18), -rng.uniform(0.05, 0.5))
@@ -66,7 +66,7 @@ def quadruped(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def bird(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A bird on thin legs."""
+    """Draw a bird on thin legs."""
     lean = rng.uniform(0.2, 0.9)
     body = _ellipse(x, y, 0, 0, rng.uniform(0.4, 0.5), rng.uniform(0.2, 0.3), -lean)
     head = (0.36 * math.cos(lean) + 0.08, -0.36 * math.sin(lean) - rng.uniform(0.1, 0.3))
@@ -81,7 +81,7 @@ def bird(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def fish(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A body with a forked tail and fins, bent as it swims."""
+    """Draw a body with a forked tail and fins, bent as it swims."""
     y = y + np.float32(rng.normal(0, 0.18)) * x * x
     deep = rng.uniform(0.18, 0.4)
     shape = _ellipse(x, y, 0.12, 0, 0.62, deep, 0)
@@ -94,7 +94,7 @@ def fish(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def butterfly(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """Two pairs of wings, nearly mirrored, and feelers."""
+    """Draw two pairs of wings, nearly mirrored, and feelers."""
     near = np.abs(x)
     spread, fall = rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.8)
     shape = _ellipse(near, y, 0.4, -0.25, 0.42, rng.uniform(0.24, 0.34), -spread)
@@ -104,7 +104,7 @@ def butterfly(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def crawler(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A winding body with legs: lizards, newts, and snakes without."""
+    """Draw a winding body with legs: lizards, newts, and snakes without."""
     bends, phase, sway = rng.uniform(2, 5), rng.uniform(0, 6.28), rng.uniform(0.08, 0.25)
     along = np.linspace(-0.85, 0.75, 9)
     spine = [(float(a), float(sway * math.sin(bends * a + phase))) for a in along]
@@ -122,7 +122,7 @@ def crawler(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def beetle(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """An oval body on six bent legs."""
+    """Draw an oval body on six bent legs."""
     near = np.abs(y)
     shape = _ellipse(x, y, -0.08, 0, 0.5, rng.uniform(0.24, 0.38), 0)
     shape = _join(shape, _ellipse(x, y, 0.45, 0, 0.18, 0.17, 0), 0.05)
@@ -134,7 +134,7 @@ def beetle(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def plant(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """Leaves on a stem that rises from the ground."""
+    """Draw leaves on a stem that rises from the ground."""
     lean = rng.normal(0, 0.15)
     shape = _limb(x, y, (0, 0.9), (lean, -0.3), 0.045, 0.025)
     for i in range(int(rng.integers(4, 8))):
@@ -145,17 +145,17 @@ def plant(rng: np.random.Generator, x: Field, y: Field) -> Field:
 
 
 def leaf(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """One leaf with its stalk."""
+    """Draw one leaf with its stalk."""
     width, tooth = rng.uniform(0.22, 0.42), rng.uniform(0, 0.03)
     y = y + np.float32(rng.normal(0, 0.15)) * x * x
     part = np.clip((x + np.float32(0.75)) / np.float32(1.5), 0, 1)
     half = width * np.sin(math.pi * part**0.8) * (1 - 0.3 * part) + tooth * np.sin(part * 70)
     shape = np.minimum(half - np.abs(y), 0.75 - np.abs(x)) * np.float32(0.8)
-    return np.maximum(shape, _limb(x, y, (-0.7, 0), (-0.97, rng.normal(0, 0.05)), 0.03, 0.02))
+    return np.asarray(np.maximum(shape, _limb(x, y, (-0.7, 0), (-0.97, rng.normal(0, 0.05)), 0.03, 0.02)), np.float32)
 
 
 def vessel(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A turned thing: vases, bottles, lamps, mushrooms; at times with a handle, which leaves a hole."""
+    """Draw a turned thing: vases, bottles, lamps, mushrooms; at times with a handle, which leaves a hole."""
     knots = rng.uniform(0.14, 0.5, 6)
     knots[0] *= rng.uniform(0.5, 1)
     part = (y + np.float32(0.8)) * np.float32(5 / 1.6)
@@ -167,13 +167,14 @@ def vessel(rng: np.random.Generator, x: Field, y: Field) -> Field:
         inner, outer = rng.uniform(0.13, 0.2), rng.uniform(0.07, 0.1)
         ring = np.hypot(x - np.float32(np.mean(knots) + 0.08), y * np.float32(0.8) - np.float32(rng.uniform(-0.2, 0.2)))
         shape = np.maximum(shape, outer / 2 - np.abs(ring - np.float32(inner + outer / 2)))
-    return shape
+    return np.asarray(shape, np.float32)
 
 
 def ring(rng: np.random.Generator, x: Field, y: Field) -> Field:
-    """A wreath with a hole."""
+    """Draw a wreath with a hole."""
     outer = _radial(rng, x, y, 0.75, {k: 0.1 / k for k in range(2, 6)})
-    return np.minimum(outer, np.hypot(x - 0.05, y) - np.float32(rng.uniform(0.2, 0.4)))
+    hole = np.float32(rng.uniform(0.2, 0.4)) - np.hypot(x - np.float32(0.05), y)
+    return np.asarray(np.minimum(outer, -hole), np.float32)
 
 
 OUTLINES: Mapping[str, Outline] = {
@@ -187,7 +188,7 @@ ANIMALS = ("quadruped", "bird", "fish", "butterfly", "crawler", "beetle")
 
 
 def _limb(x: Field, y: Field, start: tuple[float, float], end: tuple[float, float], thick: float, thin: float) -> Field:
-    """A bone from start to end that tapers from thick to thin."""
+    """Draw a bone from start to end that tapers from thick to thin."""
     across, down = end[0] - start[0], end[1] - start[1]
     length = max(across * across + down * down, 1e-8)
     px, py = x - np.float32(start[0]), y - np.float32(start[1])
@@ -205,7 +206,7 @@ def _ellipse(x: Field, y: Field, cx: float, cy: float, wide: float, high: float,
 
 
 def _leaf(x: Field, y: Field, root_x: float, root_y: float, angle: float, rng: np.random.Generator) -> Field:
-    """A pointed leaf that grows from its root, `angle` radians to the right of upwards."""
+    """Draw a pointed leaf that grows from its root, `angle` radians to the right of upwards."""
     length, width = rng.uniform(0.35, 0.6), rng.uniform(0.06, 0.12)
     px, py = x - np.float32(root_x), y - np.float32(root_y)
     along = px * np.float32(math.sin(angle)) - py * np.float32(math.cos(angle))
@@ -217,7 +218,7 @@ def _leaf(x: Field, y: Field, root_x: float, root_y: float, angle: float, rng: n
 
 
 def _join(first: Field, second: Field, reach: float) -> Field:
-    """The union of two shapes with the corner between them filled, as flesh does."""
+    """Return the union of two shapes with the corner between them filled, as flesh does."""
     part = np.clip(0.5 + (first - second) * np.float32(0.5 / reach), 0, 1)
     return np.asarray(second + (first - second) * part + np.float32(reach) * part * (1 - part), np.float32)
 
@@ -225,7 +226,7 @@ def _join(first: Field, second: Field, reach: float) -> Field:
 def _radial(
     rng: np.random.Generator, x: Field, y: Field, radius: float, waves: Mapping[int, float], *, exact: bool = False
 ) -> Field:
-    """A shape whose radius, by direction, is `radius` (1 + waves), scaled to fit."""
+    """Draw a shape whose radius, by direction, is `radius` (1 + waves), scaled to fit."""
     around = np.linspace(0, 2 * math.pi, 512, endpoint=False)
     profile = np.ones(512)
     for count, strength in waves.items():

@@ -49,7 +49,7 @@ class _Scene:
 
     @property
     def scale(self) -> int:
-        return min(self.mask.shape)
+        return int(min(self.mask.shape))
 
 
 def generate_scene(
@@ -167,7 +167,7 @@ def _camouflaged(rng: np.random.Generator, size: tuple[int, int], difficulty: fl
     turn = float(rng.choice((-1, 1))) * (0.4 + 0.8 * ease)
     own = texture.turned(turn)
     own = Texture(
-        np.clip(colours * (1 + float(rng.choice((-1, 1))) * (0.12 + 0.26 * ease)), 0, 1),
+        np.clip(colours * (1 + float(rng.choice((-1, 1))) * (0.17 + 0.23 * ease)), 0, 1),
         own.slope, own.cells * (1 + 0.5 * ease * rng.uniform(-0.6, 1)), own.stretch, own.angle, own.form, own.relief,
         own.bend,
     )  # fmt: skip
@@ -175,7 +175,7 @@ def _camouflaged(rng: np.random.Generator, size: tuple[int, int], difficulty: fl
     for number in range(rng.choice((1, 1, 1, 2))):
         side = int(scene.scale * rng.uniform(0.55, 1.0) * (1 if number == 0 else 0.6))
         centre = _centre(rng, size, 0.0, side, upright=False, spread=0.6)
-        shade, shadow = 0.3 + 0.25 * ease, 0.3 + 0.2 * ease
+        shade, shadow = 0.6 + 0.3 * ease, 0.3 + 0.2 * ease
         _put(scene, rng, name, side, centre, own, None, shade=shade, shadow=shadow, soft=1 + difficulty, drift=drift)
     return scene
 
@@ -337,7 +337,7 @@ def _photographed(scene: _Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
         spots = bent(slow_field(rng, (rows, columns), scene.scale / 4), rng, scene.scale, 0.04)
         light = light * (1 + np.float32(rng.uniform(0.1, 0.3)) * np.tanh(2 * spots))
     warmth = rng.normal(0, 0.04)
-    colours = scene.colours * (light[..., None] * np.float32([1 + warmth, 1, 1 - warmth]))
+    colours = scene.colours * (light[..., None] * np.asarray([1 + warmth, 1, 1 - warmth], np.float32))
     colours = np.clip(colours, 0, 1.2) * np.float32(rng.uniform(0.85, 1.1))
     # Bright parts fade into white as film and sensors let them, not at an edge.
     colours = colours / (1 + np.maximum(colours - 0.8, 0) * np.float32(0.5))

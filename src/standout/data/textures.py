@@ -83,7 +83,9 @@ def palette(colours: tuple[tuple[int, int, int], ...], rng: np.random.Generator,
     """Return the colours as (4, 3) in 0..1, with brightness, warmth and tint moved by about `jitter`."""
     table = np.asarray(colours, np.float32) / 255
     warmth, tint, light = rng.normal(0, jitter, 3)
-    return np.clip(table * (1 + light) * (1 + np.float32([warmth, tint / 2, -warmth])), 0, 1)
+    return np.asarray(
+        np.clip(table * (1 + light) * (1 + np.asarray([warmth, tint / 2, -warmth], np.float32)), 0, 1), np.float32
+    )
 
 
 def random_texture(colours: Field, rng: np.random.Generator) -> Texture:
@@ -142,7 +144,7 @@ def paint(
     below = np.minimum(steps.astype(int), len(texture.palette) - 2)
     part = (steps - below)[:, None].astype(np.float32)
     table = texture.palette[below] * (1 - part) + texture.palette[below + 1] * part
-    picture = table[np.clip(place * 255, 0, 255).astype(np.uint8)]
+    picture: Field = table[np.clip(place * 255, 0, 255).astype(np.uint8)]
     if texture.relief:
         picture *= relief(height, texture.relief * 10 / texture.cells**0.5 * scale / 192, light)[..., None]
     return picture
@@ -163,13 +165,14 @@ def surface(
         return np.float32(0.8) - np.float32(1.4) * np.abs(height) + np.float32(0.3) * height
     if texture.form == "spots":
         sharp = 1.2 + 2.5 / (1 + blur)
-        return np.tanh(sharp * (height - np.float32(0.25))) + np.float32(0.15) * height
+        return np.asarray(np.tanh(sharp * (height - np.float32(0.25))) + np.float32(0.15) * height, np.float32)
     if texture.form == "stripes":
         across = np.float32(texture.cells * 2 * math.pi / scale)
         y, x = np.ogrid[: size[0], : size[1]]
         phase = (np.cos(texture.angle) * y - np.sin(texture.angle) * x).astype(np.float32) * across
         fade = math.exp(-0.5 * (blur * float(across)) ** 2)
-        return np.float32(fade) * np.sin(phase + np.float32(1.7) * height) + np.float32(0.3) * height
+        waves = np.float32(fade) * np.sin(phase + np.float32(1.7) * height)
+        return np.asarray(waves + np.float32(0.3) * height, np.float32)
     return height
 
 
@@ -234,15 +237,16 @@ def bent(height: Field, rng: np.random.Generator, scale: float, amount: float) -
     x = np.abs(x.astype(np.int32))
     y = np.where(y >= rows, 2 * rows - 1 - y, y).clip(0, rows - 1)
     x = np.where(x >= columns, 2 * columns - 1 - x, x).clip(0, columns - 1)
-    return height[y, x]
+    return np.asarray(height[y, x], np.float32)
 
 
 def relief(height: Field, strength: float, light: tuple[float, float]) -> Field:
     """Return the factor (H, W), about 1, by which light from `light` (down, right) brightens slopes that face it."""
     shade = np.ones_like(height)
-    shade[1:] += np.float32(0.08 * strength * -light[0]) * (height[:-1] - height[1:]) * -1
-    shade[:, 1:] += np.float32(0.08 * strength * -light[1]) * (height[:, :-1] - height[:, 1:]) * -1
-    return np.clip(shade, 0.35, 1.7)
+    # A slope that rises away from the light's side faces it.
+    shade[1:] -= np.float32(0.08 * strength * light[0]) * np.diff(height, axis=0)
+    shade[:, 1:] -= np.float32(0.08 * strength * light[1]) * np.diff(height, axis=1)
+    return np.asarray(np.clip(shade, 0.35, 1.7), np.float32)
 
 
 @lru_cache(maxsize=64)
