@@ -115,7 +115,7 @@ def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
         told.append(f"{len(names)} {kind}: {shown(names)}")
     return StandoutError(
         "maps-incomplete",
-        f"{len(problems)} problems with {expected} pictures",
+        f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} with {expected} pictures",
         "; ".join(told),
         "mend them, or pass --allow-missing for a table marked PARTIAL",
     )
