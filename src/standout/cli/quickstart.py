@@ -24,8 +24,10 @@ def quickstart(output: str, pictures: int, epochs: int | None, seed: int, as_jso
     from standout.train.quickstart import quickstart as run
     from standout.train.show import chosen_display
 
-    with chosen_display() as shown:
-        made = run(output, pictures=pictures, epochs=epochs, seed=seed, shown=shown, say=shown.line)
+    made = run(
+        output, pictures=pictures, epochs=epochs, seed=seed, display=chosen_display,
+        say=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
     if made.signal is not None:
         click.echo(f"standout: stopped; go on with standout quickstart --output {output}", err=True)
         return 128 + made.signal

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from standout.cutout import Job, run_job
 from standout.data.pairs import find_pairs
 from standout.data.scenes import write_scenes
 from standout.evaluate import Scored, picture_grid, render, score_model
-from standout.files import atomic_write
+from standout.files import atomic_write, commit_folder
 from standout.images import read_image, read_mask, write_image
 from standout.predict import Segmenter
 from standout.train.loop import train
@@ -23,8 +27,10 @@ STRATEGIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "distilled": ({"name": "non_negative_feedback"}, {"name": "pyramid"}),
 }
 TEST_PICTURES = 100
-SHOWN_PICTURES = 6
-CUT_PICTURES = 12
+SHOWN_PICTURES = 7
+CUT_PICTURES = 14
+DIFFICULTY = 0.25
+"""Of the scenes: a small network learns in a minute, from random weights, what stands out rather than what hides."""
 
 
 class Quickstart(NamedTuple):
@@ -45,7 +51,7 @@ def quickstart(
     pictures: int = 480,
     epochs: int | None = None,
     seed: int = 0,
-    shown: Shown | None = None,
+    display: Callable[[], AbstractContextManager[Shown]] = lambda: nullcontext(Silent()),
     say: Callable[[str], object] = lambda _: None,
 ) -> Quickstart:
     """Generate scenes, train both networks, score them, and write maps, cut-outs and one picture grid.
@@ -57,7 +63,7 @@ def quickstart(
     pictures : generated for training; 100 more are generated for testing.
     epochs : passes over them; the recipe's by default.
     seed : of scenes, weights and order.
-    shown : where training progress goes.
+    display : makes where the progress of one training goes.
     say : takes one line for each stage.
 
     Raises
@@ -67,8 +73,8 @@ def quickstart(
     folder = Path(folder)
     scenes = folder / "scenes"
     say(f"generating {pictures} + {TEST_PICTURES} scenes, salient and camouflaged: {scenes}")
-    write_scenes(scenes / "train", pictures, seed=seed)
-    write_scenes(scenes / "test", TEST_PICTURES, seed=seed + 1)
+    _generate(scenes / "train", pictures, seed)
+    _generate(scenes / "test", TEST_PICTURES, seed + 1)
     scored = []
     for name, strategies in STRATEGIES.items():
         listed = " and ".join(str(entry["name"]).replace("_", " ") for entry in strategies)
@@ -78,7 +84,8 @@ def quickstart(
         tables["data"] = {"train": str(scenes / "train")}
         if epochs is not None:
             tables["training"]["epochs"] = epochs
-        outcome = train(check_recipe(tables), folder / name, resume=True, shown=shown or Silent(), warn=say)
+        with display() as shown:
+            outcome = train(check_recipe(tables), folder / name, resume=True, shown=shown, warn=say)
         if outcome.signal is not None:
             return Quickstart(folder, [], outcome.signal)
         scored += score_model(folder / name, scenes / "test", label=name)
@@ -88,19 +95,31 @@ def quickstart(
     return Quickstart(folder, scored, None)
 
 
+def _generate(folder: Path, count: int, seed: int) -> None:
+    """Write the scenes under a name of their own first, so that a folder of the final name is whole."""
+    if folder.is_dir():
+        return
+    partial = folder.with_name(f"{folder.name}.part")
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    write_scenes(partial, count, seed=seed, difficulty=DIFFICULTY)
+    commit_folder(partial, folder)
+
+
 def _write_table(folder: Path, scored: Sequence[Scored]) -> None:
     for name, form in (("table.md", "markdown"), ("table.json", "json")):
         atomic_write(folder / name, render(scored, form, command="standout quickstart").encode())
 
 
 def _write_pictures(folder: Path, test: Path) -> None:
-    pairs = find_pairs(test).pairs
-    chosen = [pair.image for pair in pairs[:CUT_PICTURES]]
+    found = find_pairs(test).pairs
+    # Spread over the names, which are sorted by kind.
+    chosen = [pair.image for pair in found[:: -(-len(found) // CUT_PICTURES)]]
     for form in ("map", "cutout"):
         run_job(Job(model=folder / "distilled", form=form), chosen, folder / f"{form}s")
     networks = {name: Segmenter(folder / name) for name in STRATEGIES}
-    rows = []
-    for pair in pairs[:SHOWN_PICTURES]:
+    rows: list[list[NDArray[Any]]] = []
+    for pair in found[:: -(-len(found) // SHOWN_PICTURES)]:
         picture = read_image(pair.image)
         maps = [network.predict(picture.pixels) for network in networks.values()]
         rows.append([picture.pixels, read_mask(pair.mask).values, *maps])
