@@ -86,5 +86,6 @@ def intersection_over_union(found: Found, foreground: int) -> float:
 
 def _enhanced(first: Floats, second: float) -> Floats:
     """Return the enhanced alignment, in 0..1, of two values from which their means were taken."""
-    alignment = 2 * first * second / (first**2 + second**2 + EPSILON)
-    return np.asarray((alignment + 1) ** 2 / 4, dtype=np.float64)
+    # Products, not powers: a power of one number may differ in the last bit from the compiled path's product.
+    alignment = 2 * first * second / (first * first + second * second + EPSILON)
+    return np.asarray((alignment + 1) * (alignment + 1) / 4, dtype=np.float64)

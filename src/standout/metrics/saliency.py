@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from standout.metrics.counts import Counts, Floats, check_map, check_mask, count_picture, mean_absolute_error
+from standout.metrics.counts import (
+    LEVELS,
+    Counts,
+    Floats,
+    Pixels,
+    check_map,
+    check_mask,
+    count_picture,
+    joint_histogram,
+    mean_absolute_error,
+)
 from standout.metrics.curves import (
     THRESHOLDS,
     Found,
@@ -18,10 +29,11 @@ from standout.metrics.curves import (
     intersection_over_union,
     precision_recall,
 )
-from standout.metrics.protocols import DEFAULT_PROTOCOL, find_protocol
+from standout.metrics.kernel import kernel_for, kernel_now
+from standout.metrics.protocols import DEFAULT_PROTOCOL, Protocol, find_protocol
 from standout.metrics.structure import s_measure
 from standout.metrics.sums import ExactSum
-from standout.metrics.weighted import MaskWeights, weighted_f
+from standout.metrics.weighted import MaskWeights, weighted_f_of_levels
 
 MEASURES = (
     "mae",
@@ -83,6 +95,15 @@ class PictureScore(NamedTuple):
         """(256,) float64."""
         return e_measure(Found(self.right, self.wrong), self.foreground, self.pixels)
 
+    def curves(self) -> Floats:
+        """Return precision, recall, f and e as (4, 256) float64."""
+        kernel = kernel_now()
+        if kernel is None:
+            return np.stack([getattr(self, name) for name in _CURVES])
+        curves = np.empty((len(_CURVES), THRESHOLDS))
+        kernel.curves(self.right, self.wrong, self.foreground, self.pixels, curves)
+        return curves
+
 
 def score_picture(
     map: NDArray[np.generic],  # noqa: A002 - the field's word
@@ -112,6 +133,9 @@ def score_picture(
     levels, labels = check_map(map), check_mask(mask)
     if levels.shape != labels.shape:
         raise ValueError(f"map and mask must have one size; the map is {levels.shape}, the mask {labels.shape}")
+    kernel = kernel_for(levels)
+    if kernel is not None and levels.dtype == np.uint8:
+        return _score_compiled(kernel, levels, labels, rules, weighted, weights)
     picture = count_picture(levels, labels, rules)
     pixels, foreground = picture.pixels, picture.foreground
     found, adaptive = found_by_threshold(picture), found_adaptive(picture)
@@ -122,11 +146,40 @@ def score_picture(
         wrong=found.wrong,
         mae=mean_absolute_error(picture),
         f_adaptive=float(f_measure(*precision_recall(adaptive, foreground))),
-        weighted_f=weighted_f(picture.values[picture.levels], labels, weights) if weighted else None,
+        weighted_f=weighted_f_of_levels(picture.levels, picture.values, labels, weights) if weighted else None,
         s=s_measure(picture),
         e_adaptive=float(e_measure(adaptive, foreground, pixels)),
         iou=intersection_over_union(found, foreground),
         constant_map=picture.constant,
+    )
+
+
+def _score_compiled(
+    kernel: ModuleType,
+    levels: Pixels,
+    labels: NDArray[np.bool_],
+    rules: Protocol,
+    weighted: bool,
+    weights: MaskWeights | None,
+) -> PictureScore:
+    """Score an 8-bit map and its mask on the compiled path, which takes the steps of the functions used elsewhere."""
+    counts = joint_histogram(levels, LEVELS, labels)
+    values, right, wrong = np.empty(LEVELS), np.empty(THRESHOLDS, np.int64), np.empty(THRESHOLDS, np.int64)
+    pixels, foreground, mae, f_adaptive, s, e_adaptive, iou, constant = kernel.numbers(
+        counts, rules.stretch, values, right, wrong
+    )
+    return PictureScore(
+        pixels=pixels,
+        foreground=foreground,
+        right=right,
+        wrong=wrong,
+        mae=mae,
+        f_adaptive=f_adaptive,
+        weighted_f=weighted_f_of_levels(levels, values, labels, weights) if weighted else None,
+        s=s,
+        e_adaptive=e_adaptive,
+        iou=iou,
+        constant_map=constant,
     )
 
 
@@ -184,7 +237,7 @@ class SaliencyMeasures:
         """
         if self.weighted and score.weighted_f is None:
             raise ValueError("this picture was scored without weighted F; pass weighted=False here or True there")
-        self._curves.add(np.stack([getattr(score, name) for name in _CURVES]))
+        self._curves.add(score.curves())
         self._numbers.add(np.array([getattr(score, name) or 0.0 for name in _NUMBERS]))
         self.count += 1
         self.empty_masks += score.foreground == 0
