@@ -750,7 +750,8 @@ typedef struct {
 } Weighing;
 
 /* The errors of one row around the foreground's box: on the foreground its own, in the ring those of the nearest
-   foreground pixel, elsewhere and beyond the picture 0. Returns -1 where the ring is out of order or range. */
+   foreground pixel, elsewhere and beyond the picture 0. The ring was checked before; it is checked again where it
+   is used, since other threads run: returns -1 where it is out of order or range. */
 static int fill_spread(const Weighing *w, Py_ssize_t i, Py_ssize_t *next, double *spread, double *own)
 {
     Py_ssize_t box = w->right - w->left, begin = i * w->width, pixels = w->height * w->width;
@@ -774,44 +775,77 @@ static int fill_spread(const Weighing *w, Py_ssize_t i, Py_ssize_t *next, double
     return 0;
 }
 
+/* The Gaussian's seven taps in a row; pairs at one distance share a tap. */
+#define WINDOWED(taps, a, b, c, d, e, f, g) \
+    ((taps)[0] * ((a) + (g)) + (taps)[1] * ((b) + (f)) + (taps)[2] * ((c) + (e)) + (taps)[3] * (d))
+
+static void blur_across(const double *restrict spread, Py_ssize_t length, const double *restrict taps,
+                        double *restrict out)
+{
+    for (Py_ssize_t j = 0; j < length; j++)
+        out[j] = WINDOWED(taps, spread[j], spread[j + 1], spread[j + 2], spread[j + 3], spread[j + 4], spread[j + 5],
+                          spread[j + 6]);
+}
+
+static void blur_down(const double *const rows[WINDOW], const double *restrict errors, Py_ssize_t length,
+                      const double *restrict taps, double *restrict sums)
+{
+    const double *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3], *e = rows[4], *f = rows[5], *g = rows[6];
+    for (Py_ssize_t j = 0; j < length; j++) {
+        double smooth = WINDOWED(taps, a[j], b[j], c[j], d[j], e[j], f[j], g[j]);
+        sums[j] += errors[j] < smooth ? errors[j] : smooth;
+    }
+}
+
+/* Adds the weighted errors of the background, four rows at a time, each column from top to bottom. */
+static void sum_background(const Weighing *w, double *restrict sums)
+{
+    const double *weights = w->weights, *values = w->values;
+    Py_ssize_t width = w->width, i = 0;
+    for (; i + 4 <= w->height; i += 4) {
+        const uint8_t *levels = w->levels + i * width;
+        const uint16_t *classes = w->classes + i * width;
+        for (Py_ssize_t j = 0; j < width; j++)
+            sums[j] = sums[j] + weights[classes[j]] * values[levels[j]] +
+                      weights[classes[j + width]] * values[levels[j + width]] +
+                      weights[classes[j + 2 * width]] * values[levels[j + 2 * width]] +
+                      weights[classes[j + 3 * width]] * values[levels[j + 3 * width]];
+    }
+    for (; i < w->height; i++)
+        for (Py_ssize_t j = 0; j < width; j++)
+            sums[j] += weights[w->classes[i * width + j]] * values[w->levels[i * width + j]];
+}
+
 /* Sums run down the columns first, then across them from left to right. */
 static int sum_errors(const Weighing *w, double *missed, double *wrong)
 {
+    Py_ssize_t before = -1, pixels = w->height * w->width;
+    for (Py_ssize_t at = 0; at < w->ring_length; at++) {
+        if (w->ring[at] <= before || w->ring[at] >= pixels || w->nearest[at] < 0 || w->nearest[at] >= pixels)
+            return -1;
+        before = w->ring[at];
+    }
     Py_ssize_t box = w->right - w->left, padded = box + 2 * REACH, next = 0;
     double *room = calloc((size_t)(w->width + padded + (2 * WINDOW + 1) * box), sizeof *room);
     if (!room)
         return -2;
     double *by_column = room, *spread = by_column + w->width, *missed_by_column = spread + padded;
     double *across = missed_by_column + box, *own = across + WINDOW * box;
-    const double *taps = w->taps;
     int failed = 0;
-    for (Py_ssize_t i = 0; i < w->height; i++) {
-        const uint8_t *levels = w->levels + i * w->width;
-        const uint16_t *classes = w->classes + i * w->width;
-        for (Py_ssize_t j = 0; j < w->width; j++)
-            by_column[j] += w->weights[classes[j]] * w->values[levels[j]];
-    }
+    sum_background(w, by_column);
     while (next < w->ring_length && w->ring[next] < (w->top - REACH) * w->width)
         next++;
     for (Py_ssize_t i = w->top - REACH; i < w->bottom + REACH && !failed; i++) {
         Py_ssize_t slot = (i - w->top + REACH) % WINDOW;
-        double *row = across + slot * box;
         failed = fill_spread(w, i, &next, spread, own + slot * box);
-        for (Py_ssize_t j = 0; j < box; j++)
-            row[j] = taps[0] * (spread[j] + spread[j + 6]) + taps[1] * (spread[j + 1] + spread[j + 5]) +
-                     taps[2] * (spread[j + 2] + spread[j + 4]) + taps[3] * spread[j + 3];
+        blur_across(spread, box, w->taps, across + slot * box);
         Py_ssize_t centre = i - REACH;
         if (centre < w->top)
             continue;
         const double *rows[WINDOW];
         for (int at = 0; at < WINDOW; at++)
             rows[at] = across + (centre - REACH + at - w->top + REACH) % WINDOW * box;
-        const double *errors = own + (centre - w->top + REACH) % WINDOW * box;
-        for (Py_ssize_t j = 0; j < box; j++) {
-            double smooth = taps[0] * (rows[0][j] + rows[6][j]) + taps[1] * (rows[1][j] + rows[5][j]) +
-                            taps[2] * (rows[2][j] + rows[4][j]) + taps[3] * rows[3][j];
-            missed_by_column[j] += errors[j] < smooth ? errors[j] : smooth;
-        }
+        blur_down(rows, own + (centre - w->top + REACH) % WINDOW * box, box, w->taps, missed_by_column);
     }
     *missed = *wrong = 0;
     for (Py_ssize_t j = 0; j < box; j++)
