@@ -101,6 +101,7 @@ class _Session:
 
     def __init__(self, recipe: Recipe, shown: Shown, warn: Callable[[str], object], resume: bool) -> None:
         training, self.shown, self.warn = recipe.training, shown, warn
+        self.notes: list[str] = []
         if training.threads:
             torch.set_num_threads(training.threads)
         self.device = choose_device(training.device)
@@ -115,10 +116,15 @@ class _Session:
         self.pairs, self.held_out = find_data(
             recipe.data.train,
             skip_unpaired=recipe.data.skip_unpaired,
+            allow_overlap=recipe.data.allow_overlap,
             split=recipe.validation.split,
             batch=training.batch,
-            tell=shown.line,
+            tell=self._note,
         )
+
+    def _note(self, line: str) -> None:
+        self.notes.append(line)
+        self.shown.line(line)
 
     def open(
         self, run: Run, stop: StopOnSignal, resume: bool, overrides: Collection[str], command: Sequence[str]
@@ -215,7 +221,7 @@ class _Session:
                 **around,
                 "status": "running",
                 "seed": self.recipe.seed,
-                "data": {"training": len(self.pairs), "validation": len(self.held_out)},
+                "data": {"training": len(self.pairs), "validation": len(self.held_out), "notes": self.notes},
                 "fingerprints": prints,
                 "parameters": {
                     "network": sum(p.numel() for p in step.network.parameters()),

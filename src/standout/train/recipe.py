@@ -33,10 +33,12 @@ class DataTable(_Table, frozen=True):
 
     train : folder of the training set.
     skip_unpaired : leave out pictures without a mask and masks without a picture instead of refusing them.
+    allow_overlap : train although held-out pictures are also trained on.
     """
 
     train: str = ""
     skip_unpaired: bool = False
+    allow_overlap: bool = False
 
 
 class NetworkTable(_Table, frozen=True):
