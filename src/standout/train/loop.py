@@ -248,7 +248,7 @@ class _Session:
                 training=self.saver.settled,
                 warn=self.warn,
             )
-        self._draw()
+            self._draw()
         record = {"status": "stopped", "resumable": True} if finished is None else {"status": "finished"}
         self.run.update_manifest(**record, **self.account(), **(finished.record() if finished else {}))
         return Outcome(self.run.folder, self.state.steps_done, finished, None if finished else self.stop.number)
