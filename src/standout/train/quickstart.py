@@ -25,7 +25,7 @@ from standout.train.show import Shown, Silent
 
 STRATEGIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "plain": (),
-    "distilled": ({"name": "non_negative_feedback"}, {"name": "pyramid"}),
+    "distilled": ({"name": "non_negative_feedback"},),
 }
 SHOWN_PICTURES = 7
 CUT_PICTURES = 14
