@@ -51,7 +51,19 @@ def test_k08_a_users_verbs_do_not_load_torch(verb):
 
 @pytest.mark.parametrize(
     "module",
-    ["errors", "names", "files", "images", "metrics", "data.layouts", "data.pairs", "predict", "evaluate", "cutout"],
+    [
+        "errors",
+        "names",
+        "files",
+        "images",
+        "metrics",
+        "models",
+        "data.layouts",
+        "data.pairs",
+        "predict",
+        "evaluate",
+        "cutout",
+    ],
 )
 def test_rooms_of_a_user_load_without_torch(module):
     assert "torch" not in loaded_after(f"import standout.{module}")
