@@ -89,6 +89,7 @@ def test_toml_refuses_what_it_cannot_hold():
         ({"schedule": {"warmup": 1.0}}, "schedule.warmup"),
         ({"strategies": [{"alpha": 0.1}]}, "without a name"),
         ({"task": {}}, "without a name"),
+        ({"strategies": [{"name": "pyramid"}, {"name": "pyramid", "temperature": 2}]}, "pyramid; list it once"),
         ({"optimiser": {"momentum": 0.0}}, "nesterov"),
         ({"seed": -1}, "seed"),
     ],

@@ -25,7 +25,7 @@ from standout.train.guard import NonFiniteGuard
 from standout.train.held_out import HeldOutPictures
 from standout.train.optimise import clip_gradients, make_average, make_optimiser, parameter_groups, set_rates
 from standout.train.plot import plot_curves
-from standout.train.prepare import build_step, find_data, on_device, resolve_backbone
+from standout.train.prepare import build_step, check_network, find_data, on_device, resolve_backbone
 from standout.train.recipe import Recipe, as_tables, as_toml
 from standout.train.resume import check_settings, other_surroundings
 from standout.train.run import CURVES, RECIPE, Run, surroundings, told
@@ -111,6 +111,7 @@ class _Session:
         options, self.backbone = resolve_backbone(
             recipe.network.options, recipe.network.backbone_weights, resume=resume
         )
+        check_network(recipe.network.name, options)
         network = msgspec.structs.replace(recipe.network, options=options)
         self.recipe = msgspec.structs.replace(recipe, network=network)
         self.pairs, self.held_out = find_data(

@@ -74,6 +74,17 @@ def resolve_backbone(options: Mapping[str, Any], path: str, *, resume: bool = Fa
     return {**options, **backbone_options(path, options)}, sha256_of(Path(path))
 
 
+def check_network(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an unknown network or option before anything is written; no memory is taken for the weights.
+
+    Raises
+    ------
+    StandoutError : exit code 2, as `build_network`.
+    """
+    with torch.device("meta"):
+        build_network(name, **options)
+
+
 def build_step(
     network: str,
     options: Mapping[str, Any],

@@ -279,6 +279,10 @@ def check_recipe(tables: Mapping[str, Any]) -> Recipe:
             raise StandoutError(
                 "recipe-value", "recipe has an entry without a name", where, 'add name = "…"', exit_code=EXIT_USAGE
             )
+    names = [entry["name"] for entry in recipe.strategies]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise StandoutError("recipe-value", "strategy is listed twice", twice[0], "list it once", exit_code=EXIT_USAGE)
     if recipe.optimiser.nesterov and recipe.optimiser.momentum == 0 and recipe.optimiser.name == "sgd":
         raise StandoutError(
             "recipe-value",
