@@ -107,7 +107,7 @@ class TrainingTable(_Table, frozen=True):
 
     epochs, batch, size : passes over the data, pictures a step, side of the square views.
     ema : decay of the weights' running average, which is then validated and shipped; 0 is off.
-    channels_last : memory order of the convolutions, 1.2 to 1.3 times faster on a CPU.
+    channels_last : memory order of the convolutions; the faster one on a CPU.
     precision : "bfloat16" runs the network under autocast; the losses stay in float32.
     final : whether the best or the last checkpoint becomes the model.
     nonfinite_limit : steps in a row without a finite loss and gradient before the run stops.
