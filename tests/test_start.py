@@ -91,6 +91,7 @@ def test_unknown_attribute_is_an_attribute_error():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        ([], "standout: error: no verb given; see standout --help"),
         (["trian"], "standout: error: unknown verb: trian; did you mean train?"),
         (["train", "--netwrok", "x"], "standout: error: unknown option: --netwrok; did you mean --network?"),
         (["export"], None),
@@ -121,8 +122,9 @@ def test_k02_a_closed_pipe_is_quiet():
     assert errors == ""
 
 
-def test_k03_json_failures_are_one_document_on_stdout():
-    result = standout_command("eval", "no-such-folder", "neither-this", "--json")
+@pytest.mark.parametrize("asked", [["--json"], ["--format", "json"]])
+def test_k03_json_failures_are_one_document_on_stdout(asked):
+    result = standout_command("eval", "no-such-folder", "neither-this", *asked)
 
     document = json.loads(result.stdout)
     assert document["schema"] == 1
