@@ -201,7 +201,8 @@ def test_c03_a_newer_format_is_refused_and_stays(tmp_path):
     del manifest["sha256"]
     manifest["format"] = 2
     manifest["sha256"] = checkpoint._own_digest(manifest)
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    # In the one form that `load` takes: a manifest in any other is damaged.
+    (path / "manifest.json").write_bytes(checkpoint._json(manifest))
     with pytest.raises(StandoutError, match="newer release") as caught:
         checkpoint.newest(tmp_path)
     assert "format 2" in str(caught.value)
