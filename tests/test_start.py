@@ -51,7 +51,19 @@ def test_k08_a_users_verbs_do_not_load_torch(verb):
 
 @pytest.mark.parametrize(
     "module",
-    ["errors", "names", "files", "images", "metrics", "data.layouts", "data.pairs", "predict", "evaluate", "cutout"],
+    [
+        "errors",
+        "names",
+        "files",
+        "images",
+        "metrics",
+        "models",
+        "data.layouts",
+        "data.pairs",
+        "predict",
+        "evaluate",
+        "cutout",
+    ],
 )
 def test_rooms_of_a_user_load_without_torch(module):
     assert "torch" not in loaded_after(f"import standout.{module}")
@@ -79,6 +91,7 @@ def test_unknown_attribute_is_an_attribute_error():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        ([], "standout: error: no verb given; see standout --help"),
         (["trian"], "standout: error: unknown verb: trian; did you mean train?"),
         (["train", "--netwrok", "x"], "standout: error: unknown option: --netwrok; did you mean --network?"),
         (["export"], None),
@@ -109,8 +122,9 @@ def test_k02_a_closed_pipe_is_quiet():
     assert errors == ""
 
 
-def test_k03_json_failures_are_one_document_on_stdout():
-    result = standout_command("eval", "no-such-folder", "neither-this", "--json")
+@pytest.mark.parametrize("asked", [["--json"], ["--format", "json"]])
+def test_k03_json_failures_are_one_document_on_stdout(asked):
+    result = standout_command("eval", "no-such-folder", "neither-this", *asked)
 
     document = json.loads(result.stdout)
     assert document["schema"] == 1

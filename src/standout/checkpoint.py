@@ -57,8 +57,11 @@ def flatten(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:
 
 def _flatten(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[place] = value
-        return {"$tensor": place}
+        name = place or "_"
+        while name in tensors:  # a key that holds a slash reads like two keys
+            name += "'"
+        tensors[name] = value
+        return {"$tensor": name}
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int) and -(2**63) <= value < 2**63:
@@ -138,7 +141,7 @@ def load(path: Path) -> Checkpoint:
     try:
         manifest = _read_json(path / MANIFEST)
         own = manifest.pop("sha256", None)
-        if own != _own_digest(manifest):
+        if own != _own_digest(manifest) or (path / MANIFEST).read_bytes() != _json({**manifest, "sha256": own}):
             raise _damaged(path, f"{MANIFEST} fails its sha256")
         if manifest["format"] != FORMAT:
             raise StandoutError(

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from standout.errors import StandoutError
 
@@ -183,7 +183,7 @@ def _check_input(entry: Mapping[str, Any], where: str | Path) -> None:
         raise _bad_metadata(where, "has an input std that is not above 0")
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -45,7 +45,8 @@ class Batch(NamedTuple):
 
     image: Image
     mask: Mask
-    index: Tensor | None = None
+    # The field has this name everywhere; a batch is never searched as a tuple.
+    index: Tensor | None = None  # type: ignore[assignment]
     affine: Tensor | None = None
     views: Mapping[str, Batch] = MappingProxyType({})
 

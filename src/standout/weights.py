@@ -70,7 +70,7 @@ def _load(path: str | Path, allow_nonfinite: bool) -> tuple[dict[str, Tensor], d
                 "weights-nonfinite",
                 f"NaN or infinity in {_first(bad)}",
                 path,
-                "pass --allow-nonfinite to load it still",
+                "take the file from its source again",
             )
     return tensors, dict(header.strings), hashlib.sha256(content).hexdigest()
 

@@ -56,9 +56,15 @@ def test_a_folder_becomes_a_folder_of_cut_outs_of_their_own_sizes(tmp_path):
     summary = run_job(job(), [tmp_path / "in"], tmp_path / "out")
 
     assert done(summary) == (3, 0, 0)
-    sizes = {name: Image.open(tmp_path / "out" / name).size for name in tree(tmp_path / "out")}
-    assert sizes == {"000.png": (50, 40), "001.png": (50, 40), "sub/007.png": (20, 33)}
-    assert Image.open(tmp_path / "out/000.png").mode == "RGBA"
+    found = {}
+    for name in tree(tmp_path / "out"):
+        with Image.open(tmp_path / "out" / name) as written:
+            found[name] = (written.size, written.mode)
+    assert found == {
+        "000.png": ((50, 40), "RGBA"),
+        "001.png": ((50, 40), "RGBA"),
+        "sub/007.png": ((20, 33), "RGBA"),
+    }
 
 
 def test_p01_results_are_upright_and_carry_no_orientation(tmp_path):

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from eval_sets import make_pictures, make_set, standout_eval, write
+from PIL import Image
 
 from standout.cli import eval as verb
 from standout.errors import StandoutError
@@ -52,7 +53,7 @@ def test_eval_prints_a_table_and_writes_every_format(folders, tmp_path):
     assert files[-1].read_text() == done.stdout
     assert json.loads(files[0].read_text())["command"].startswith("standout eval ")
     again = standout_eval(maps, masks, "--output", files[0])
-    assert again.returncode == 1
+    assert again.returncode == 2  # nothing was started
     assert "--overwrite" in again.stderr
     assert standout_eval(maps, masks, "--no-weighted", "--output", files[0], "--overwrite").returncode == 0
     assert "weighted_f" not in files[0].read_text()
@@ -68,6 +69,24 @@ def test_k03_json_is_one_document_on_success_and_on_failure(folders, tmp_path):
     failed = standout_eval(tmp_path / "nowhere", masks, "--json")
     assert failed.returncode == 2
     assert json.loads(failed.stdout)["error"]["code"] == "folder-missing"
+
+
+def test_m02_one_class_of_palette_masks_is_scored_against(tmp_path):
+    maps, masks = make_set(tmp_path, 3)
+    expected = score_maps(maps, masks).measures
+    for path in masks.iterdir():
+        classes = (np.asarray(Image.open(path)) > 0) * np.uint8(2)
+        classes[0, :5] = 1
+        coloured = Image.fromarray(classes).convert("P")
+        coloured.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+        coloured.save(path)
+    refused = standout_eval(maps, masks)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--class 2" in refused.stderr
+    chosen = standout_eval(maps, masks, "--class", "2", "--json")
+    assert chosen.returncode == 0, chosen.stderr
+    found = json.loads(chosen.stdout)["rows"][0]
+    assert {key: found[key] for key in expected} == expected
 
 
 def test_missing_maps_exit_with_1_and_print_no_table(tmp_path):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -161,6 +162,8 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
     """Return click's complaint about options as our one-line failure; our own passes through."""
     if isinstance(error, StandoutError):
         return error
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return StandoutError("usage", "no verb given", "", "see standout --help", exit_code=EXIT_USAGE)
     message = error.format_message().rstrip(".")
     message = " ".join(message.split())
     place = ""
@@ -187,7 +190,8 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
 
 def fail(error: StandoutError, arguments: Sequence[str] = ()) -> int:
     """Print one failure, on stderr as a line and with `--json` on stdout as a document; return its exit code."""
-    if "--json" in arguments:
+    options = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    if "--json" in options or ("--format", "json") in itertools.pairwise(options):
         document: dict[str, Any] = {
             "schema": 1,
             "error": {

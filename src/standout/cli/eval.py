@@ -32,6 +32,8 @@ MODELS = (".onnx", ".safetensors")
 @click.option("--allow-missing", is_flag=True, help="Score what there is; the table is marked PARTIAL.")
 @click.option("--strict-size", is_flag=True, help="Refuse maps that are not of their mask's size.")
 @click.option("--map-scale", type=click.IntRange(min=1), metavar="N", help="The stored value that means 1.")
+@click.option("--class", "mask_class", type=click.IntRange(0, 65535), metavar="N",
+              help="The palette entry or grey value that is the object, in masks of several.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=0), default=1, show_default=True, help="Processes; 0 for all cores.")
 @click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False),
               help="Keep each picture's score here, and go on from it after a stop.")  # fmt: skip
@@ -51,6 +53,7 @@ def evaluate(
     allow_missing: bool,
     strict_size: bool,
     map_scale: int | None,
+    mask_class: int | None,
     jobs: int,
     ledger: Path | None,
     label: str | None,
@@ -77,8 +80,9 @@ def evaluate(
                 exit_code=EXIT_USAGE,
             )  # fmt: skip
         if path.exists() and not overwrite:
-            raise StandoutError("file-exists", "file exists already", path, "pass --overwrite or another --output")
-    rules = Rules(protocol, weighted, strict_size, map_scale)
+            how = "pass --overwrite or another --output"
+            raise StandoutError("file-exists", "file exists already", path, how, exit_code=EXIT_USAGE)
+    rules = Rules(protocol, weighted, strict_size, map_scale, mask_class)
     scores: list[Scored]
     if _is_model(source):
         scores = score_model(

@@ -38,6 +38,9 @@ from standout.errors import EXIT_USAGE, StandoutError
 @click.option(
     "--skip-unpaired", is_flag=True, default=None, help="Leave out pictures without mask and masks without picture."
 )
+@click.option(
+    "--allow-overlap", is_flag=True, default=None, help="Train although held-out pictures are trained on too."
+)
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, …; by default a graphics card where there is one.")
@@ -70,6 +73,7 @@ def train(
     edits = {
         "data.train": data,
         "data.skip_unpaired": values["skip_unpaired"],
+        "data.allow_overlap": values["allow_overlap"],
         "network.name": values["network"],
         "network.backbone_weights": values["backbone_weights"],
         "validation.split": None if validation is None else parse_value(validation),

@@ -74,11 +74,6 @@ class Augmentation:
             if not holds:
                 raise ValueError(f"{name} is out of range: {getattr(self, name)!r}")
 
-    @property
-    def changes_colours(self) -> bool:
-        """Whether brightness, contrast or saturation may change."""
-        return max(self.brightness, self.contrast, self.saturation) > 0
-
 
 class Drawn(NamedTuple):
     """What was drawn for one view of one sample.

@@ -271,7 +271,7 @@ def _choose(folder: Path, fitting: Mapping[str, tuple[Found, ...]]) -> Recognise
             "layout-ambiguous",
             f"several layouts fit ({choices})",
             folder,
-            "say which with --layout, or give the inner folder",
+            "give the inner folder, or a list file",
             exit_code=2,
         )
     named = [name for name in largest if folder.name.lower().startswith(name.lower())]

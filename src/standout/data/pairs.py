@@ -201,7 +201,9 @@ def _from_list(path: Path, layout: str | None, part: str | None, skip_unpaired: 
         chosen = set(_named(whole.pairs, path))
         return whole._replace(pairs=tuple(pair for pair in whole.pairs if pair.name in chosen))
     if layout is not None:
-        raise StandoutError("layout-and-list", "a list of pairs has no layout", path, "leave out --layout", exit_code=2)
+        raise StandoutError(
+            "layout-and-list", "a list of pairs has no layout", path, "leave the layout out", exit_code=2
+        )
     pairs = [Pair(lists.name_of(line.image), path.parent / line.image, path.parent / line.mask) for line in lines]
     missing = [file for pair in pairs for file in (pair.image, pair.mask) if not file.exists()]
     lost = [pair for pair in pairs if not (pair.image.exists() and pair.mask.exists())]

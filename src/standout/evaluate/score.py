@@ -48,12 +48,14 @@ class Rules(NamedTuple):
     weighted : whether weighted F is computed, which takes most of the time.
     strict_size : refuse a map whose size is not its mask's, instead of resizing it.
     map_scale : the stored value that means 1, for maps of 0 and 1 in whole numbers.
+    mask_class : the palette index or grey value that is the object, for masks of several classes.
     """
 
     protocol: str = DEFAULT_PROTOCOL
     weighted: bool = True
     strict_size: bool = False
     map_scale: int | None = None
+    mask_class: int | None = None
 
 
 class Scored(NamedTuple):
@@ -243,12 +245,12 @@ def _loaded(item: Item, load: Load) -> Loaded | Problem:
 
 
 def _load_stored(item: Item, rules: Rules) -> Loaded:
-    mask = read_mask(item.mask).values
+    mask = read_mask(item.mask, class_index=rules.mask_class).values
     return _at_mask_size(read_map(item.source, scale=rules.map_scale), mask, item, rules)
 
 
 def _load_predicted(item: Item, rules: Rules, model: str, sharpness: float) -> Loaded:
-    label = read_mask(item.mask)
+    label = read_mask(item.mask, class_index=rules.mask_class)
     # Only to turn the picture as its mask lies; a mask that is scored against is never resized itself.
     picture = fit_mask(label, read_image(item.source), hard=True).picture
     return _at_mask_size(as_levels(_segmenter(model, sharpness).map_of(picture)), label.values, item, rules)

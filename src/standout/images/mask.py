@@ -243,7 +243,7 @@ def _with_unknown(mask: MaskPicture, unknown: str) -> MaskPicture:
     if unknown == "refuse":
         raise StandoutError(
             "mask-unknown", "mask has a third value that covers an area", f"{mask.name} has level {middle}",
-            "pass --unknown soft or --unknown ignore",
+            "read it with unknown soft or ignore",
         )  # fmt: skip
     return mask._replace(known=mask.values != middle)
 

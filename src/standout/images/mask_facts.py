@@ -70,7 +70,7 @@ def mask_findings(facts: Iterable[MaskFacts]) -> list[MaskFinding]:
     found = []
     third = [f.name for f in listed if f.middle is not None]
     if len(third) > MOST * len(listed):
-        message = f"{len(third)} of {len(listed)} masks have a third value over an area; choose --unknown"
+        message = f"{len(third)} of {len(listed)} masks have a third value over an area; it counts as a half label"
         found.append(MaskFinding("masks-third-value", message, tuple(third)))
     filled = [f.name for f in listed if f.foreground > 0.5 and f.touches]
     if listed and len(filled) >= INVERTED * len(listed):

@@ -159,7 +159,8 @@ def as_levels(map: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: A002 - the proje
     # NaN fails both comparisons, so it is refused too: the cast would make it 0 without a word.
     if not (low >= 0 and high <= 1):
         raise ValueError(f"a float map must lie in 0..1, not {low:g}..{high:g}")
-    levels: NDArray[np.uint8] = np.rint(map * 255).astype(np.uint8)
+    # In float64, so that a float32 just above a half is not rounded to it first: all readers then agree.
+    levels: NDArray[np.uint8] = np.rint(map * np.float64(255)).astype(np.uint8)
     return levels
 
 

@@ -66,7 +66,8 @@ def focal(logits: Logits, mask: Mask, *, gamma: float = 2.0, alpha: float | None
     # The power is taken in logs: a probability of the wrong side that underflows still has a gradient.
     loss = torch.exp(-gamma * softplus(margin)) * softplus(-margin)
     if alpha is not None:
-        loss = loss * torch.where(is_object, alpha, 1 - alpha)
+        weight = is_object.to(loss.dtype)
+        loss = loss * (alpha * weight + (1 - alpha) * (1 - weight))
     return loss.mean()
 
 

@@ -98,7 +98,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse bfloat16 on a processor without instructions for it, where it is some thirteen times slower.
+    """Refuse bfloat16 on a processor without instructions for it, where it is far slower than float32.
 
     Raises
     ------
@@ -111,5 +111,5 @@ def check_precision(precision: str, device: torch.device) -> None:
     ):
         raise StandoutError(
             "precision", "this processor has no bfloat16 instructions", "training.precision=bfloat16",
-            "use float32, which is many times faster here", exit_code=EXIT_USAGE,
+            "use float32, which is faster here", exit_code=EXIT_USAGE,
         )  # fmt: skip

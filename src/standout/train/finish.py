@@ -16,6 +16,9 @@ from standout.train.run import MODEL, Run
 from standout.train.validate import choose_sharpness, score
 from standout.weights import write_model
 
+PATHS = (("data", "train"), ("network", "backbone_weights"), ("validation", "split"))
+"""Settings that may name a file or folder of the machine."""
+
 
 class Finished(NamedTuple):
     """The model file, the checkpoint it was made of, its logit scale, and the measures held out.
@@ -56,7 +59,7 @@ def finish(
     best : the state's record of the best epoch.
     final : "best" falls back to the last checkpoint where there is no best or it is damaged.
     sharpness : above 0, this logit scale is taken; 0 searches the one with the lowest held-out MAE.
-    training : recipe and fingerprints; they go into the model file, beside the measures.
+    training : recipe and fingerprints; they go into the model file, beside the measures, as `without_paths`.
 
     Raises
     ------
@@ -79,11 +82,28 @@ def finish(
         network,
         size=size,
         sharpness=scale,
-        training=training,
+        training=without_paths(training),
         measures=scores,
         source_sha256=training["fingerprints"]["network.backbone_weights"],
     )
     return Finished(model, chosen.path.name, scale, scores, scores_at_one, mae)
+
+
+def without_paths(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe and fingerprints with the last part alone of every path.
+
+    A model that is given away must not tell where on its maker's machine the files lay.
+    """
+    recipe = {name: dict(table) if isinstance(table, Mapping) else table for name, table in training["recipe"].items()}
+    for name, key in PATHS:
+        recipe[name][key] = _last_part(recipe[name][key])
+    return {**training, "recipe": recipe}
+
+
+def _last_part(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_last_part(one) for one in value]
+    return Path(value).name if isinstance(value, str) else value
 
 
 def final_weights(chosen: checkpoints.Checkpoint) -> dict[str, Tensor]:

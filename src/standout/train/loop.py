@@ -25,7 +25,7 @@ from standout.train.guard import NonFiniteGuard
 from standout.train.held_out import HeldOutPictures
 from standout.train.optimise import clip_gradients, make_average, make_optimiser, parameter_groups, set_rates
 from standout.train.plot import plot_curves
-from standout.train.prepare import build_step, find_data, on_device, resolve_backbone
+from standout.train.prepare import build_step, check_network, find_data, on_device, resolve_backbone
 from standout.train.recipe import Recipe, as_tables, as_toml
 from standout.train.resume import check_settings, other_surroundings
 from standout.train.run import CURVES, RECIPE, Run, surroundings, told
@@ -101,6 +101,7 @@ class _Session:
 
     def __init__(self, recipe: Recipe, shown: Shown, warn: Callable[[str], object], resume: bool) -> None:
         training, self.shown, self.warn = recipe.training, shown, warn
+        self.notes: list[str] = []
         if training.threads:
             torch.set_num_threads(training.threads)
         self.device = choose_device(training.device)
@@ -110,15 +111,21 @@ class _Session:
         options, self.backbone = resolve_backbone(
             recipe.network.options, recipe.network.backbone_weights, resume=resume
         )
+        check_network(recipe.network.name, options)
         network = msgspec.structs.replace(recipe.network, options=options)
         self.recipe = msgspec.structs.replace(recipe, network=network)
         self.pairs, self.held_out = find_data(
             recipe.data.train,
             skip_unpaired=recipe.data.skip_unpaired,
+            allow_overlap=recipe.data.allow_overlap,
             split=recipe.validation.split,
             batch=training.batch,
-            tell=shown.line,
+            tell=self._note,
         )
+
+    def _note(self, line: str) -> None:
+        self.notes.append(line)
+        self.shown.line(line)
 
     def open(
         self, run: Run, stop: StopOnSignal, resume: bool, overrides: Collection[str], command: Sequence[str]
@@ -215,7 +222,7 @@ class _Session:
                 **around,
                 "status": "running",
                 "seed": self.recipe.seed,
-                "data": {"training": len(self.pairs), "validation": len(self.held_out)},
+                "data": {"training": len(self.pairs), "validation": len(self.held_out), "notes": self.notes},
                 "fingerprints": prints,
                 "parameters": {
                     "network": sum(p.numel() for p in step.network.parameters()),
@@ -242,7 +249,7 @@ class _Session:
                 training=self.saver.settled,
                 warn=self.warn,
             )
-        self._draw()
+            self._draw()
         record = {"status": "stopped", "resumable": True} if finished is None else {"status": "finished"}
         self.run.update_manifest(**record, **self.account(), **(finished.record() if finished else {}))
         return Outcome(self.run.folder, self.state.steps_done, finished, None if finished else self.stop.number)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from standout.data.overlap import refuse_overlap
 from standout.data.pairs import Pair, find_pairs, split_validation
 from standout.distill.strategy import Strategy
 from standout.errors import EXIT_USAGE, StandoutError
@@ -19,18 +20,26 @@ from standout.weights import backbone_options, load_backbone
 
 
 def find_data(
-    folder: str, *, skip_unpaired: bool, split: str | float, batch: int, tell: Callable[[str], object]
+    folder: str,
+    *,
+    skip_unpaired: bool,
+    allow_overlap: bool,
+    split: str | float,
+    batch: int,
+    tell: Callable[[str], object],
 ) -> tuple[Sequence[Pair], Sequence[Pair]]:
     """Return the pairs to train on and those held out.
 
     Parameters
     ----------
     split : "auto", a file of names, or a fraction.
-    tell : takes a line for each thing that was left out.
+    allow_overlap : say it, instead of refusing, where a held-out picture has the same bytes as a training one.
+    tell : takes a line for each thing that was left out or allowed.
 
     Raises
     ------
-    StandoutError : exit code 2, no folder is named, it holds no data set, or fewer pairs than a batch.
+    StandoutError : exit code 2, no folder is named, it holds no data set, fewer pairs than a batch, or an
+        overlap of the two parts.
     """
     if not folder:
         raise StandoutError("usage", "no data named", "", "write standout train DATA", exit_code=EXIT_USAGE)
@@ -44,6 +53,8 @@ def find_data(
             "batch-too-large", f"{len(training)} pictures to train on make no batch of {batch}", folder,
             "take a smaller --batch", exit_code=EXIT_USAGE,
         )  # fmt: skip
+    for note in refuse_overlap(training, held_out, allow=allow_overlap):
+        tell(note)
     return training, held_out
 
 
@@ -61,6 +72,17 @@ def resolve_backbone(options: Mapping[str, Any], path: str, *, resume: bool = Fa
     if not Path(path).is_file():
         raise StandoutError("file-missing", "no such backbone file", path, "check the path", exit_code=EXIT_USAGE)
     return {**options, **backbone_options(path, options)}, sha256_of(Path(path))
+
+
+def check_network(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an unknown network or option before anything is written; no memory is taken for the weights.
+
+    Raises
+    ------
+    StandoutError : exit code 2, as `build_network`.
+    """
+    with torch.device("meta"):
+        build_network(name, **options)
 
 
 def build_step(

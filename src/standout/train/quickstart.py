@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from standout.cutout import Job, run_job
 from standout.data.pairs import find_pairs
 from standout.data.scenes import write_scenes
+from standout.errors import EXIT_USAGE, StandoutError
 from standout.evaluate import Scored, picture_grid, render, score_model
 from standout.files import atomic_write, commit_folder
 from standout.images import read_image, read_mask, write_image
@@ -24,9 +25,8 @@ from standout.train.show import Shown, Silent
 
 STRATEGIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "plain": (),
-    "distilled": ({"name": "non_negative_feedback"}, {"name": "pyramid"}),
+    "distilled": ({"name": "non_negative_feedback"},),
 }
-TEST_PICTURES = 100
 SHOWN_PICTURES = 7
 CUT_PICTURES = 14
 DIFFICULTY = 0.25
@@ -49,6 +49,7 @@ def quickstart(
     folder: str | Path,
     *,
     pictures: int = 480,
+    test_pictures: int = 100,
     epochs: int | None = None,
     seed: int = 0,
     display: Callable[[], AbstractContextManager[Shown]] = lambda: nullcontext(Silent()),
@@ -60,7 +61,7 @@ def quickstart(
 
     Parameters
     ----------
-    pictures : generated for training; 100 more are generated for testing.
+    pictures, test_pictures : generated for training and for testing.
     epochs : passes over them; the recipe's by default.
     seed : of scenes, weights and order.
     display : makes where the progress of one training goes.
@@ -68,13 +69,13 @@ def quickstart(
 
     Raises
     ------
-    StandoutError : the folder holds something else, or the disk refuses.
+    StandoutError : the folder holds a quickstart with other settings, or the disk refuses.
     """
     folder = Path(folder)
     scenes = folder / "scenes"
-    say(f"generating {pictures} + {TEST_PICTURES} scenes, salient and camouflaged: {scenes}")
+    say(f"generating {pictures} + {test_pictures} scenes, salient and camouflaged: {scenes}")
     _generate(scenes / "train", pictures, seed)
-    _generate(scenes / "test", TEST_PICTURES, seed + 1)
+    _generate(scenes / "test", test_pictures, seed + 1)
     scored = []
     for name, strategies in STRATEGIES.items():
         listed = " and ".join(str(entry["name"]).replace("_", " ") for entry in strategies)
@@ -98,6 +99,12 @@ def quickstart(
 def _generate(folder: Path, count: int, seed: int) -> None:
     """Write the scenes under a name of their own first, so that a folder of the final name is whole."""
     if folder.is_dir():
+        found = len(find_pairs(folder).pairs)
+        if found != count:
+            raise StandoutError(
+                "settings-changed", f"folder holds {found} scenes, not {count}", folder, "choose another --output",
+                exit_code=EXIT_USAGE,
+            )  # fmt: skip
         return
     partial = folder.with_name(f"{folder.name}.part")
     if partial.is_dir():

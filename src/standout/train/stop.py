@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -27,6 +28,8 @@ class StopOnSignal:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread may take signals; elsewhere they are the program's own
         for name in _SIGNALS:
             if (number := getattr(signal, name, None)) is not None:
                 self._before[number] = signal.signal(number, self._came)
