@@ -105,6 +105,10 @@ def train(
         parts = [checked.network.name, *(entry["name"] for entry in checked.strategies)]
         output = str(Path("runs") / "-".join(parts))
 
+    from standout.train.allocator import keep_freed_memory
+
+    keep_freed_memory()  # before torch starts its threads
+
     from standout.train.loop import train as run_training
     from standout.train.show import chosen_display
 
