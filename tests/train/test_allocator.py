@@ -11,8 +11,8 @@ import resource
 {first}
 import torch
 start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    torch.ones(2**24)  # 64 MiB
+for _ in range(80):
+    torch.ones(2**22)  # 16 MiB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
 """
 
