@@ -11,8 +11,8 @@ import resource
 {first}
 import torch
 start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(80):
-    torch.ones(2**22)  # 16 MiB
+for _ in range(40):
+    torch.ones(2**24)  # 64 MiB, more than the C library keeps by itself
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
 """
 
@@ -25,4 +25,4 @@ def faults(first=""):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_not_mapped_anew():
     kept = faults("from standout.train.allocator import keep_freed_memory\nassert keep_freed_memory()")
-    assert kept < faults() / 5
+    assert kept < faults() / 2
