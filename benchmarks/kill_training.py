@@ -1,16 +1,17 @@
 """Kill a training run again and again, resume it, and compare its end with a run that was never killed, bit for bit.
 
 Each round runs `python -m standout train --resume` on generated pictures, with reading threads, augmentation, a
-running average and a checkpoint every few steps, and sends SIGKILL at a random moment: within start, step, save,
-validation or the making of the model. Rounds go on until a run ends by itself; then the next strategy's turn comes.
+running average and a checkpoint every few steps, and sends SIGKILL. The clock of a kill starts when this process has
+opened its run, so that loading libraries does not count: five kills of ten come at a random moment of what is left
+of the training, four while a checkpoint is being saved, one at any moment from the process's start on. After
+`per_run` kills a run may end by itself; then the next strategy's turn comes.
 
-    python benchmarks/kill_training.py --kills 30 --output docs/results/kill_training.json
+    python benchmarks/kill_training.py --kills 30
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -21,12 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from standout import __version__, checkpoint
-from standout.files import is_temporary
+from standout.files import Ledger, atomic_write, is_temporary
 from standout.images import write_image, write_map
 
+RESULT = Path(__file__).parents[1] / "docs" / "results" / "kill_training.json"
+STEPS = 18
 STRATEGIES = {
     "plain": [],
     "virtual_teacher": ["virtual_teacher"],
@@ -67,24 +72,69 @@ def command(data: Path, output: Path, strategies: list[str]) -> list[str]:
     return words
 
 
-def run(words: list[str], kill_after: float | None = None) -> tuple[int, str]:
-    """Run a command, killed after so many seconds; return its exit status and what it said on stderr."""
+class Watched(NamedTuple):
+    """How a run's process ended: its exit status, what it said, and where a kill found it.
+
+    training : whether the process had opened its run.
+    saving : whether a checkpoint's temporary folder was there and stayed.
+    seconds : from opening the run to the end.
+    """
+
+    code: int
+    said: str
+    training: bool
+    saving: int
+    seconds: float
+
+
+def run(words: list[str], output: Path, kill: tuple[str, float] | None = None) -> Watched:
+    """Run a command to its end, or kill it.
+
+    Parameters
+    ----------
+    kill : ("start", seconds after the process began), ("training", seconds after it opened its run), or ("save",
+        the same: the kill waits for the next temporary folder of a checkpoint).
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    manifest, inside = output / "manifest.json", output / "checkpoints"
+    before, opened = stamp(manifest), None
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=said, env=environment)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(kill_after)
-        if process.returncode is None:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        began = time.monotonic()
+        while process.poll() is None:
+            now = time.monotonic()
+            if opened is None and stamp(manifest) != before:
+                opened = now
+            if kill is not None:
+                since = began if kill[0] == "start" else opened
+                if since is not None and now - since >= kill[1] and (kill[0] != "save" or temporary_in(inside)):
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    break
+            time.sleep(0.0005 if opened is not None and kill is not None else 0.01)
         said.seek(0)
-        return process.returncode, said.read().decode(errors="replace")
+        seconds = time.monotonic() - (began if opened is None else opened)
+        words_said = said.read().decode(errors="replace")
+    return Watched(process.returncode, words_said, opened is not None, temporary_in(inside), seconds)
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return what tells one version of a file from the next; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def temporary_in(folder: Path) -> int:
+    """Return how many half-written or half-deleted checkpoints a folder holds."""
+    return sum(is_temporary(path) for path in folder.iterdir()) if folder.is_dir() else 0
 
 
 def steps_of(folder: Path) -> list[int]:
-    """Return the steps of the log, in order."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line["step"] for line in lines if line["kind"] == "step"]
+    """Return the steps of the log, in order; a torn last line is left out."""
+    return [line["step"] for line in Ledger(folder / "metrics.jsonl").read() if line["kind"] == "step"]
 
 
 def ends_alike(whole: Path, killed: Path) -> bool:
@@ -104,83 +154,105 @@ def ends_alike(whole: Path, killed: Path) -> bool:
 
 
 def kill_until(
-    kills: int, seed: int = 0, strategies: dict[str, list[str]] = STRATEGIES, per_run: int = 0
-) -> list[dict[str, object]]:
-    """Return one row a run: its strategy, how often it was killed and what came of it.
+    kills: int, seed: int = 0, strategies: dict[str, list[str]] = STRATEGIES, per_run: int = 6
+) -> list[dict[str, Any]]:
+    """Return one row a run: its strategy, how often it was killed, where, and what came of it.
 
     Parameters
     ----------
-    kills : in all, at least.
-    per_run : kills after which a run may end by itself; 0 leaves it to chance.
+    kills : in all, at least, unless a run is never still running when its kill is due.
+    per_run : kills after which a run may end by itself.
     """
     chance = random.Random(seed)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
         data = write_pictures(Path(place) / "data", 30)
-        seconds, total = {}, 0
-        while total < kills:
+        whole_runs: dict[str, Watched] = {}
+        while sum(row["kills"] for row in rows) < kills:
             for name, chosen in strategies.items():
-                whole = Path(place) / f"whole {name}"
-                if name not in seconds:
-                    began = time.monotonic()
-                    code, said = run(command(data, whole, chosen))
-                    seconds[name] = time.monotonic() - began
-                    if code != 0:
-                        raise SystemExit(f"the unkilled run failed: {said}")
-                killed = Path(place) / "killed"
-                row: dict[str, object] = {"strategy": name, "kills": 0, "partial_folders": 0, "failures": 0}
-                code = -9
-                while code == -9:
-                    enough = total >= kills or (per_run and int(str(row["kills"])) >= per_run)
-                    code, said = run(
-                        command(data, killed, chosen), None if enough else chance.uniform(0.3, 1.0) * seconds[name]
-                    )
-                    if code == -9:
-                        total += 1
-                        row["kills"] = int(str(row["kills"])) + 1
-                        inside = killed / "checkpoints"
-                        left = [p for p in inside.iterdir() if is_temporary(p)] if inside.is_dir() else []
-                        row["partial_folders"] = int(str(row["partial_folders"])) + len(left)
-                    elif code != 0:
-                        row["failures"] = 1
-                        row["said"] = said.strip().splitlines()[-1]
-                row["bit_equal"] = code == 0 and ends_alike(whole, killed)
-                rows.append(row)
-                shutil.rmtree(killed, ignore_errors=True)
-                if total >= kills:
+                left = kills - sum(row["kills"] for row in rows)
+                if left <= 0:
                     break
+                whole = Path(place) / f"whole {name}"
+                if name not in whole_runs:
+                    whole_runs[name] = run(command(data, whole, chosen), whole)
+                    if whole_runs[name].code != 0:
+                        raise SystemExit(f"the unkilled run failed: {whole_runs[name].said}")
+                killed = Path(place) / "killed"
+                row = killed_run(
+                    command(data, killed, chosen), killed, min(left, per_run), whole_runs[name].seconds, chance
+                )
+                row["bit_equal"] = not row["failures"] and ends_alike(whole, killed)
+                rows.append({"strategy": name, **row})
+                print(rows[-1], flush=True)
+                shutil.rmtree(killed, ignore_errors=True)
     return rows
+
+
+def killed_run(words: list[str], folder: Path, kills: int, seconds: float, chance: random.Random) -> dict[str, Any]:
+    """Kill a run so often, let it end, and return what was seen.
+
+    Parameters
+    ----------
+    seconds : that the whole run takes from opening its folder to its end.
+    """
+    row: dict[str, Any] = {
+        "kills": 0, "kills_in_training": 0, "kills_in_a_save": 0, "partial_folders": 0, "failures": 0,
+        "steps_at_kill": [],
+    }  # fmt: skip
+    while True:
+        done = (steps_of(folder) or [0])[-1]
+        left = seconds * (1 - done / STEPS)
+        # Half of what is left, so that not every kill comes at the end.
+        kill = chance.choice(
+            [("start", chance.uniform(0, 2 * seconds))]
+            + [("training", chance.uniform(0, 0.5 * left))] * 5
+            + [("save", chance.uniform(0, 0.4 * left))] * 4
+        )
+        ended = run(words, folder, kill if row["kills"] < kills else None)
+        row["partial_folders"] += ended.saving
+        if ended.code != -signal.SIGKILL:
+            if ended.code != 0:
+                row["failures"], row["said"] = 1, ended.said.strip().splitlines()[-1]
+            return row
+        reached = (steps_of(folder) or [0])[-1]
+        row["kills"] += 1
+        row["kills_in_training"] += ended.training and reached < STEPS
+        row["kills_in_a_save"] += ended.saving > 0
+        row["steps_at_kill"].append(reached)
 
 
 def main() -> None:
     """Kill, compare, print, and write the result."""
-    asked = argparse.ArgumentParser(description=__doc__)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--kills", type=int, default=30)
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--output", type=Path)
+    asked.add_argument("--output", type=Path, default=RESULT)
     given = asked.parse_args()
     rows = kill_until(given.kills, given.seed)
-    kills = sum(int(str(row["kills"])) for row in rows)
+    kills, training, saving = (
+        sum(row[key] for row in rows) for key in ("kills", "kills_in_training", "kills_in_a_save")
+    )
     unequal = sum(not row["bit_equal"] for row in rows)
-    print(f"{kills} kills over {len(rows)} runs, {unequal} runs not bit-equal")
-    if given.output:
-        from importlib.metadata import version
-
-        from standout.files import atomic_write
-
-        result = {
-            "schema": 1,
-            "command": f"python benchmarks/kill_training.py --kills {given.kills} --seed {given.seed}",
-            "versions": {"standout": __version__, "python": platform.python_version(), "torch": version("torch")},
-            "threads": 1,
-            "seed": given.seed,
-            "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-            "protocol": "SIGKILL at random moments of runs of 18 steps; model, checkpoint and log compared",
-            "kills": kills,
-            "not_bit_equal": unequal,
-            "rows": rows,
-        }
-        atomic_write(given.output, json.dumps(result, indent=1).encode() + b"\n")
+    print(f"{kills} kills over {len(rows)} runs, {training} in training, {saving} in a save; {unequal} not bit-equal")
+    result = {
+        "schema": 1,
+        "command": f"python benchmarks/kill_training.py --kills {given.kills} --seed {given.seed}",
+        "versions": {"standout": __version__, "python": platform.python_version(), "torch": version("torch")},
+        "threads": 1,
+        "seed": given.seed,
+        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
+        "protocol": f"SIGKILL inside runs of {STEPS} steps with a checkpoint every second; model, last checkpoint and "
+        "log compared with a run never killed. A partial folder is a checkpoint half written or deleted at a kill.",
+        "kills": kills,
+        "kills_in_training": training,
+        "kills_in_a_save": saving,
+        "not_bit_equal": unequal,
+        "rows": rows,
+    }
+    atomic_write(given.output, json.dumps(result, indent=1).encode() + b"\n")
+    if 2 * training <= kills or saving == 0:
+        sys.exit("too few kills fell inside training or none inside a save: the result says little")
     sys.exit(unequal > 0)
 
 

@@ -20,6 +20,10 @@ def quickstart(output: str, pictures: int, epochs: int | None, seed: int, as_jso
     Generates scenes in which an object stands out or hides, trains a plain and a distilled network on them, scores
     both, and writes maps, cut-outs and one picture grid. Run again, it goes on where it was stopped.
     """
+    from standout.train.allocator import keep_freed_memory
+
+    keep_freed_memory()  # before torch starts its threads
+
     from standout.evaluate import document, render
     from standout.train.quickstart import quickstart as run
     from standout.train.show import chosen_display

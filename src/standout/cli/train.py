@@ -39,7 +39,15 @@ from standout.errors import EXIT_USAGE, StandoutError
     "--skip-unpaired", is_flag=True, default=None, help="Leave out pictures without mask and masks without picture."
 )
 @click.option(
-    "--allow-overlap", is_flag=True, default=None, help="Train although held-out pictures are trained on too."
+    "--allow-overlap", is_flag=True, default=None, help="Train although held-out or test pictures are trained on too."
+)
+@click.option("--test", metavar="DATA", help="The set to be scored on: refuse to train on any of its pictures.")
+@click.option(
+    "--class",
+    "mask_class",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="The palette entry or grey value that is the object, in masks of several.",
 )
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
@@ -74,6 +82,8 @@ def train(
         "data.train": data,
         "data.skip_unpaired": values["skip_unpaired"],
         "data.allow_overlap": values["allow_overlap"],
+        "data.mask_class": values["mask_class"],
+        "data.test": values["test"],
         "network.name": values["network"],
         "network.backbone_weights": values["backbone_weights"],
         "validation.split": None if validation is None else parse_value(validation),
@@ -94,6 +104,10 @@ def train(
     if output is None:
         parts = [checked.network.name, *(entry["name"] for entry in checked.strategies)]
         output = str(Path("runs") / "-".join(parts))
+
+    from standout.train.allocator import keep_freed_memory
+
+    keep_freed_memory()  # before torch starts its threads
 
     from standout.train.loop import train as run_training
     from standout.train.show import chosen_display

@@ -40,6 +40,7 @@ class Batches:
     shuffle : a new order each epoch; else the order of `pairs`.
     drop_last : leave out a last batch that is not full.
     channels_last : memory order of the images.
+    mask_class : the palette index or grey value that is the object, for masks of several classes.
     patience : seconds after which a read that does not end stops the run, where there are workers.
 
     Attributes
@@ -65,6 +66,7 @@ class Batches:
         shuffle: bool = True,
         drop_last: bool = True,
         channels_last: bool = True,
+        mask_class: int | None = None,
         patience: float = PATIENCE,
     ) -> None:
         for name, value, least in (("size", size, 1), ("batch", batch, 1), ("workers", workers, 0)):
@@ -86,6 +88,7 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.channels_last = channels_last
+        self.mask_class = mask_class
         self.patience = patience
         self.failures: dict[str, str] = {}
         self.refitted: dict[str, str] = {}
@@ -145,7 +148,8 @@ class Batches:
         """Return the views of a sample, or why its files cannot be read; nothing else is touched."""
         pair = self.pairs[task.index]
         try:
-            fitted = fit_mask(read_mask(pair.mask), read_image(pair.image, longest=self._longest))
+            mask = read_mask(pair.mask, class_index=self.mask_class)
+            fitted = fit_mask(mask, read_image(pair.image, longest=self._longest))
             views = {
                 view: cut(fitted.picture.pixels, fitted.mask.values, self._drawn(task, view), task.size)
                 for view in ("", *self.views)

@@ -227,7 +227,7 @@ def _subfolders(folder: Path) -> list[Path]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StandoutError(
-            "folder-unreadable", f"the folder cannot be read ({reason})", folder, exit_code=2
+            "folder-unreadable", f"the folder cannot be read ({reason})", folder, "check its permissions", exit_code=2
         ) from error
     return [folder / name for name in names]
 

@@ -39,13 +39,19 @@ def read_list(path: Path) -> list[Listed]:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise StandoutError("list-unreadable", f"the list cannot be read ({reason})", path, exit_code=2) from error
+        raise StandoutError(
+            "list-unreadable",
+            f"the list cannot be read ({reason})",
+            path,
+            "check the path and its permissions",
+            exit_code=2,
+        ) from error
     if "\0" in text:
         raise StandoutError("list-expected", "this is no text file", path, "give a folder or a list file", exit_code=2)
     lines = [line.strip() for line in text.removeprefix("\ufeff").split("\n")]
     listed = [_columns(line) for line in lines if line and not line.startswith("#")]
     if not listed:
-        raise StandoutError("list-empty", "the list names nothing", path, exit_code=2)
+        raise StandoutError("list-empty", "the list names nothing", path, "write one picture a line", exit_code=2)
     if len({bool(line.mask) for line in listed}) > 1:
         odd = next(
             number

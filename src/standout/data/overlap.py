@@ -59,4 +59,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise StandoutError("file-unreadable", f"the file cannot be read ({reason})", path) from error
+        raise StandoutError(
+            "file-unreadable", f"the file cannot be read ({reason})", path, "check its permissions"
+        ) from error

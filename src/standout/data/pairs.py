@@ -154,7 +154,9 @@ def digest_file(path: Path) -> tuple[str, int]:
             return digest.hexdigest(), file.tell()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise StandoutError("file-unreadable", f"the file cannot be read ({reason})", path) from error
+        raise StandoutError(
+            "file-unreadable", f"the file cannot be read ({reason})", path, "check its permissions"
+        ) from error
 
 
 def shown(names: Iterable[object]) -> str:

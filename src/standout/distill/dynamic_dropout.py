@@ -216,8 +216,12 @@ class DynamicDropout(Strategy):
         self.count.add_(1)
 
     def diagnostics(self) -> dict[str, float]:
-        """Return the share of pixels kept in this epoch's training steps so far, as `kept`; empty before the first."""
-        return {"kept": float(self._kept) / self._seen} if self._seen else {}
+        """Return the share of pixels kept in this epoch's training steps so far, as `kept`; empty before the first.
+
+        The counts are no part of the state: an epoch that is resumed in its midst counts the steps since then.
+        """
+        own = {"kept": float(self._kept) / self._seen} if self._seen else {}
+        return {**self.inner.diagnostics(), **own}
 
     def _note(self, keep: Tensor, progress: Progress) -> None:
         if not self.training:

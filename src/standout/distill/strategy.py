@@ -44,6 +44,10 @@ class Strategy(nn.Module):
     def after_epoch(self, network: Network, progress: Progress, scores: Mapping[str, float]) -> None:
         """Take notice of the validation scores, by their measure names; runs without gradients."""
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return what is worth logging of the epoch so far, by name; empty where there is nothing."""
+        return {}
+
 
 def changes_target(strategy: Strategy) -> bool:
     """Whether the strategy defines its own `target`."""

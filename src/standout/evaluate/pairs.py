@@ -59,7 +59,9 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
     StandoutError : exit code 2, a folder is missing or empty, both are one, or two files have one name.
     """
     if not maps.is_dir():
-        raise StandoutError("folder-missing", "there is no such folder of maps", maps, exit_code=EXIT_USAGE)
+        raise StandoutError(
+            "folder-missing", "there is no such folder of maps", maps, "check the path", exit_code=EXIT_USAGE
+        )
     wanted, notes = _masks(masks, part)
     if any(path.parent.resolve() == maps.resolve() for path in wanted.values()):
         raise StandoutError(
@@ -76,7 +78,9 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
         if here.is_dir():
             have.update({f"{folder}/{key}" if folder else key: path for key, path in _files(here).items()})
     if not have:
-        raise StandoutError("folder-empty", "the folder holds no maps", maps, exit_code=EXIT_USAGE)
+        raise StandoutError(
+            "folder-empty", "the folder holds no maps", maps, "give the folder in which they lie", exit_code=EXIT_USAGE
+        )
     items, problems = [], []
     keys = set()
     for name, mask in sorted(wanted.items()):
@@ -128,7 +132,9 @@ def _masks(masks: Path, part: str | None) -> tuple[Mapping[str, Path], tuple[str
         if here:
             return {unicodedata.normalize("NFC", stem): path for stem, path in here.items()}, ()
     elif not masks.exists():
-        raise StandoutError("folder-missing", "there is no such folder of masks", masks, exit_code=EXIT_USAGE)
+        raise StandoutError(
+            "folder-missing", "there is no such folder of masks", masks, "check the path", exit_code=EXIT_USAGE
+        )
     pairs = find_pairs(masks, part=part)
     return {pair.name: pair.mask for pair in pairs.pairs}, pairs.notes
 

@@ -263,7 +263,12 @@ def _at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded
     if rules.strict_size:
         (rows, columns), (mask_rows, mask_columns) = map.shape, mask.shape
         where = f"{item.source.name} is {columns} x {rows}, its mask {mask_columns} x {mask_rows}"
-        raise StandoutError("map-size", "map and mask differ in size", where)
+        raise StandoutError(
+            "map-size",
+            "map and mask differ in size",
+            where,
+            "leave --strict-size out, or write maps at their pictures' sizes",
+        )
     shrink = resize if map.dtype == np.uint8 else resize_map
     return Loaded(shrink(map, mask.shape), mask, True)
 

@@ -88,7 +88,7 @@ def check_pixels(size: tuple[int, int], name: str, limits: Limits) -> None:
         millions = f"{rows * columns / 1e6:.4g} Mpixel, limit {limits.pixels / 1e6:.4g}"
         raise StandoutError(
             "picture-pixels", "picture has too many pixels", f"{name} is {columns} x {rows} ({millions})",
-            "make it smaller or raise the limit with --max-pixels",
+            "make it smaller; predict and cut take a higher limit with --max-pixels",
         )  # fmt: skip
 
 

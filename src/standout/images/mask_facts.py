@@ -84,5 +84,6 @@ def mask_findings(facts: Iterable[MaskFacts]) -> list[MaskFinding]:
     for code, share, word in (("masks-empty", 0.0, "empty"), ("masks-full", 1.0, "full")):
         names = tuple(f.name for f in listed if f.foreground == share)
         if names:
-            found.append(MaskFinding(code, f"{len(names)} masks are {word}", names))
+            count = "1 mask is" if len(names) == 1 else f"{len(names)} masks are"
+            found.append(MaskFinding(code, f"{count} {word}", names))
     return found

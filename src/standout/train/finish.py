@@ -16,7 +16,7 @@ from standout.train.run import MODEL, Run
 from standout.train.validate import choose_sharpness, score
 from standout.weights import write_model
 
-PATHS = (("data", "train"), ("network", "backbone_weights"), ("validation", "split"))
+PATHS = (("data", "train"), ("data", "test"), ("network", "backbone_weights"), ("validation", "split"))
 """Settings that may name a file or folder of the machine."""
 
 
@@ -83,6 +83,7 @@ def finish(
         size=size,
         sharpness=scale,
         training=without_paths(training),
+        licence=training["recipe"]["training"]["licence"],
         measures=scores,
         source_sha256=training["fingerprints"]["network.backbone_weights"],
     )

@@ -36,6 +36,7 @@ class HeldOutPictures:
     device : where the images go.
     workers : threads that read ahead.
     between : called before each batch; what it raises ends the iteration.
+    mask_class : the palette index or grey value that is the object, for masks of several classes.
     warn : takes a line for each picture that cannot be read; it is left out of the scores.
 
     Raises
@@ -53,10 +54,12 @@ class HeldOutPictures:
         workers: int,
         warn: Callable[[str], object],
         between: Callable[[], object] = lambda: None,
+        mask_class: int | None = None,
     ) -> None:
         self.pairs, self.size, self.batch = pairs, size, batch
         self.device, self.workers, self.warn = device, workers, warn
         self.between = between
+        self.mask_class = mask_class
         self._told: set[str] = set()
 
     def __len__(self) -> int:
@@ -95,7 +98,8 @@ class HeldOutPictures:
 
     def _read(self, pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | StandoutError:
         try:
-            picture, mask, _ = fit_mask(read_mask(pair.mask), read_image(pair.image), hard=True)
+            label = read_mask(pair.mask, class_index=self.mask_class)
+            picture, mask, _ = fit_mask(label, read_image(pair.image), hard=True)
         except StandoutError as error:
             return error
         return resize(picture.pixels, (self.size, self.size)), mask.values

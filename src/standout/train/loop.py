@@ -25,7 +25,7 @@ from standout.train.guard import NonFiniteGuard
 from standout.train.held_out import HeldOutPictures
 from standout.train.optimise import clip_gradients, make_average, make_optimiser, parameter_groups, set_rates
 from standout.train.plot import plot_curves
-from standout.train.prepare import build_step, check_network, find_data, on_device, resolve_backbone
+from standout.train.prepare import build_step, check_network, class_of, find_data, on_device, resolve_backbone
 from standout.train.recipe import Recipe, as_tables, as_toml
 from standout.train.resume import check_settings, other_surroundings
 from standout.train.run import CURVES, RECIPE, Run, surroundings, told
@@ -115,12 +115,7 @@ class _Session:
         network = msgspec.structs.replace(recipe.network, options=options)
         self.recipe = msgspec.structs.replace(recipe, network=network)
         self.pairs, self.held_out = find_data(
-            recipe.data.train,
-            skip_unpaired=recipe.data.skip_unpaired,
-            allow_overlap=recipe.data.allow_overlap,
-            split=recipe.validation.split,
-            batch=training.batch,
-            tell=self._note,
+            recipe.data, split=recipe.validation.split, batch=training.batch, tell=self._note
         )
 
     def _note(self, line: str) -> None:
@@ -198,6 +193,7 @@ class _Session:
             workers=settings.workers,
             views=self.state.step.views,
             channels_last=settings.channels_last,
+            mask_class=class_of(recipe.data),
         )
         self.size = recipe.validation.size or settings.size
         self.pictures = HeldOutPictures(
@@ -208,6 +204,7 @@ class _Session:
             workers=settings.workers,
             warn=self.warn,
             between=self.stop.check,
+            mask_class=class_of(recipe.data),
         )
 
     def _open_manifest(
@@ -328,8 +325,11 @@ class _Session:
             earlier = best_before["checkpoints"][:1] if best_before else []
             name = checkpoints.name_of(state.steps_done)
             state.best = {"score": scores[measure], "epoch": state.epochs_done, "checkpoints": [name, *earlier]}
+        told = state.step.diagnostics()
+        if scores or told:
+            values = {**scores, **({"strategies": told} if told else {})}
+            self.run.log("epoch", step=state.steps_done, epoch=state.epochs_done, seconds=round(seconds, 2), **values)
         if scores:
-            self.run.log("epoch", step=state.steps_done, epoch=state.epochs_done, seconds=round(seconds, 2), **scores)
             words = "  ".join(f"{name} {scores[name]:.4f}" for name in dict.fromkeys((*SHOWN_MEASURES, measure)))
             self.shown.line(f"epoch {state.epochs_done}/{progress.epochs}  held out: {words}")
         if not self.saver.save(last=state.epochs_done == progress.epochs):
@@ -370,6 +370,9 @@ class _Session:
     def account(self) -> dict[str, Any]:
         """Return what the manifest says of the work done so far."""
         state = self.state
+        # From the log and not from the strategies: a run that is resumed when it is done has made no step.
+        lines = self.run.metrics.read() if self.run.metrics.path.exists() else []
+        told = [line["strategies"] for line in lines if line["kind"] == "epoch" and "strategies" in line]
         seconds = {"training": round(state.training_seconds, 1), "validation": round(state.validation_seconds, 1)}
         pictures = state.steps_done * self.recipe.training.batch
         return {
@@ -378,6 +381,7 @@ class _Session:
             "best": state.best,
             "seconds": seconds,
             "pictures_per_second": round(pictures / state.training_seconds, 2) if state.training_seconds else None,
+            "strategies": told[-1] if told else {},
             "unreadable": self.batches.failures,
             "masks_of_another_size": len(self.batches.refitted),
         }

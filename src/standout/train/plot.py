@@ -34,6 +34,8 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], *, title: str, score: str = 
     steps: list[Mapping[str, Any]] = []
     epochs: list[Mapping[str, Any]] = []
     for line in lines:
+        if line["kind"] == "epoch" and "mae" not in line:
+            continue  # nothing was held out; the line tells what the strategies did
         {"step": steps, "epoch": epochs}.get(line["kind"], []).append(line)
     figure = Figure(figsize=(12.6, 3.9), dpi=130, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

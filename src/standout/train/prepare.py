@@ -9,41 +9,40 @@ from typing import Any
 import torch
 
 from standout.data.overlap import refuse_overlap
-from standout.data.pairs import Pair, find_pairs, split_validation
+from standout.data.pairs import Pair, find_pairs, shown, split_validation
 from standout.distill.strategy import Strategy
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import sha256_of
+from standout.images import mask_facts, mask_findings, read_mask
 from standout.networks import build_network
 from standout.shapes import Batch
+from standout.train.recipe import DataTable
 from standout.train.step import Task, TrainingStep
 from standout.weights import backbone_options, load_backbone
 
+MASKS_LOOKED_AT = 200
+"""Masks that are read before the first step; what a folder's masks have in common shows in so many."""
+
 
 def find_data(
-    folder: str,
-    *,
-    skip_unpaired: bool,
-    allow_overlap: bool,
-    split: str | float,
-    batch: int,
-    tell: Callable[[str], object],
+    data: DataTable, *, split: str | float, batch: int, tell: Callable[[str], object]
 ) -> tuple[Sequence[Pair], Sequence[Pair]]:
     """Return the pairs to train on and those held out.
 
     Parameters
     ----------
     split : "auto", a file of names, or a fraction.
-    allow_overlap : say it, instead of refusing, where a held-out picture has the same bytes as a training one.
-    tell : takes a line for each thing that was left out or allowed.
+    tell : takes a line for each thing that was left out or allowed, or that the masks show.
 
     Raises
     ------
     StandoutError : exit code 2, no folder is named, it holds no data set, fewer pairs than a batch, or an
-        overlap of the two parts.
+        overlap with the held-out or test pictures; or no mask can be read.
     """
+    folder = data.train
     if not folder:
         raise StandoutError("usage", "no data named", "", "write standout train DATA", exit_code=EXIT_USAGE)
-    found = find_pairs(folder, part="train", skip_unpaired=skip_unpaired)
+    found = find_pairs(folder, part="train", skip_unpaired=data.skip_unpaired)
     for note in found.notes:
         tell(note)
     validation = None if split == "auto" else Path(split) if isinstance(split, str) else split
@@ -53,9 +52,35 @@ def find_data(
             "batch-too-large", f"{len(training)} pictures to train on make no batch of {batch}", folder,
             "take a smaller --batch", exit_code=EXIT_USAGE,
         )  # fmt: skip
-    for note in refuse_overlap(training, held_out, allow=allow_overlap):
+    test = find_pairs(data.test, part="test", skip_unpaired=data.skip_unpaired).pairs if data.test else ()
+    for note in refuse_overlap(training, [*held_out, *test], allow=data.allow_overlap):
+        tell(note)
+    for note in look_at_masks(training, class_of(data)):
         tell(note)
     return training, held_out
+
+
+def class_of(data: DataTable) -> int | None:
+    """Return the value that is the object in masks of several classes; None where masks hold one."""
+    return None if data.mask_class < 0 else data.mask_class
+
+
+def look_at_masks(pairs: Sequence[Pair], mask_class: int | None) -> list[str]:
+    """Return what a sample of the masks, evenly spread over the names, shows; a mask that is damaged is not counted.
+
+    Raises
+    ------
+    StandoutError : the first mask's fault, where none can be read.
+    """
+    facts, faults = [], []
+    for pair in pairs[:: -(-len(pairs) // MASKS_LOOKED_AT)]:
+        try:
+            facts.append(mask_facts(read_mask(pair.mask, class_index=mask_class))._replace(name=pair.name))
+        except StandoutError as error:
+            faults.append(error)
+    if not facts:
+        raise faults[0]
+    return [f"{finding.message}: {shown(finding.names)}" for finding in mask_findings(facts)]
 
 
 def resolve_backbone(options: Mapping[str, Any], path: str, *, resume: bool = False) -> tuple[dict[str, Any], str]:

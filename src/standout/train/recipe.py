@@ -33,12 +33,16 @@ class DataTable(_Table, frozen=True):
 
     train : folder of the training set.
     skip_unpaired : leave out pictures without a mask and masks without a picture instead of refusing them.
-    allow_overlap : train although held-out pictures are also trained on.
+    allow_overlap : train although pictures that are held out, or in `test`, are also trained on.
+    mask_class : the palette index or grey value that is the object, in masks of several classes; -1 where there is one.
+    test : folder of a set that the model will be scored on; none of its pictures may be trained on.
     """
 
     train: str = ""
     skip_unpaired: bool = False
     allow_overlap: bool = False
+    mask_class: Annotated[int, Meta(ge=-1, le=65535)] = -1
+    test: str = ""
 
 
 class NetworkTable(_Table, frozen=True):
@@ -115,6 +119,7 @@ class TrainingTable(_Table, frozen=True):
     save_steps, save_minutes : further checkpoints between epochs; 0 is off.
     keep : newest checkpoints that stay, besides the best.
     log_steps : every so many steps one line of metrics.
+    licence : of the weights, stored in the model file.
     """
 
     epochs: Count = 32
@@ -132,6 +137,7 @@ class TrainingTable(_Table, frozen=True):
     save_minutes: NotNegative = 10.0
     keep: Count = 3
     log_steps: Count = 10
+    licence: str = ""
 
 
 class ValidationTable(_Table, frozen=True):
@@ -179,8 +185,9 @@ FREE = frozenset(
         "log_steps",
         "nonfinite_limit",
         "final",
+        "licence",
     )
-) | {"validation.sharpness", "network.backbone_weights", "data.train"}
+) | {"validation.sharpness", "network.backbone_weights", "data.train", "data.test"}
 """Settings that a resumed run may change: they decide where and how often, not what is learnt. The data and the
 backbone file may have moved; their fingerprints are compared instead."""
 

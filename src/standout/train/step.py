@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -111,8 +112,21 @@ class TrainingStep(nn.Module):
         for strategy in self._each():
             strategy.after_epoch(self.network, progress, scores or {})
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return what the strategies tell of the epoch so far, as `strategy.name`, such as `dynamic_dropout.kept`."""
+        return {
+            f"{_snake(type(strategy).__name__)}.{name}": value
+            for strategy in self._each()
+            for name, value in strategy.diagnostics().items()
+        }
+
     def _each(self) -> list[Strategy]:
         return [s for s in self.strategies if isinstance(s, Strategy)]
+
+
+def _snake(name: str) -> str:
+    """Return `DynamicDropout` as `dynamic_dropout`, as recipes write it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _remembers(strategy: Strategy) -> bool:
