@@ -2,13 +2,31 @@
 
 - `score_maps`: a folder of maps against masks, paired by name.
 - `score_model`: a run or a model file on a data set.
+- `compare`: many methods over many sets; `render_comparison`: its tables.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
 """
 
+from standout.evaluate.compare import compare
+from standout.evaluate.comparison import Comparison, Series
+from standout.evaluate.comparison_table import render_comparison
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
 from standout.evaluate.score import Rules, Scored, score_maps, score_model
 from standout.evaluate.table import FORMATS, document, render
 
-__all__ = ["FORMATS", "Problem", "Rules", "Scored", "document", "picture_grid", "render", "score_maps", "score_model"]
+__all__ = [
+    "FORMATS",
+    "Comparison",
+    "Problem",
+    "Rules",
+    "Scored",
+    "Series",
+    "compare",
+    "document",
+    "picture_grid",
+    "render",
+    "render_comparison",
+    "score_maps",
+    "score_model",
+]

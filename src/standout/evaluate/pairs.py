@@ -109,6 +109,17 @@ def pair_pictures(data: Path, *, part: str | None = TEST) -> Found:
 def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
     """Return the one-line failure that names what has no score; exit code 1."""
     problems = tuple(problems)
+    return StandoutError(
+        "maps-incomplete",
+        f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} with {expected} pictures",
+        problems_by_name(problems),
+        "mend them, or pass --allow-missing for a table marked PARTIAL",
+    )
+
+
+def problems_by_name(problems: Iterable[Problem]) -> str:
+    """Return the problems as one line: how many of each kind, and their names."""
+    problems = tuple(problems)
     told = []
     for kind in dict.fromkeys(problem.kind for problem in problems):
         names = [
@@ -117,12 +128,7 @@ def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
             if problem.kind == kind
         ]
         told.append(f"{len(names)} {kind}: {shown(names)}")
-    return StandoutError(
-        "maps-incomplete",
-        f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} with {expected} pictures",
-        "; ".join(told),
-        "mend them, or pass --allow-missing for a table marked PARTIAL",
-    )
+    return "; ".join(told)
 
 
 def _masks(masks: Path, part: str | None) -> tuple[Mapping[str, Path], tuple[str, ...]]:

@@ -1,0 +1,149 @@
+"""What `standout eval` needs around its call: options checked before work starts, tables shown and written."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from standout.errors import EXIT_USAGE, StandoutError
+
+if TYPE_CHECKING:
+    from standout.evaluate.comparison import Comparison
+    from standout.evaluate.score import Scored
+
+Text = Callable[[str], str]
+"""Gives the table in a format."""
+
+
+def check_outputs(output: Iterable[Path], records: Path | None, overwrite: bool) -> None:
+    """Refuse, before anything is scored, an output of no format that we write or one that exists."""
+    for path in output:
+        format_of(path)
+    for path in (*output, *([records] if records else [])):
+        if path.exists() and not overwrite:
+            how = "pass --overwrite or another name"
+            raise StandoutError("file-exists", "file exists already", path, how, exit_code=EXIT_USAGE)
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's name asks for."""
+    from standout.evaluate.table import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise StandoutError(
+            "output-format", "no kind of table that we write", path, f"name it {', '.join(SUFFIXES)}",
+            exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    return SUFFIXES[path.suffix.lower()]
+
+
+def refuse_options(given: Mapping[str, object], what: str, how: str) -> None:
+    """Refuse the options that were given and have no meaning here."""
+    for name, value in given.items():
+        if value:
+            raise StandoutError("usage", what, name, how, exit_code=EXIT_USAGE)
+
+
+def write(path: Path, text: str, overwrite: bool) -> None:
+    """Give a finished text its name."""
+    from standout.files import atomic_write
+
+    atomic_write(path, text.encode("utf-8", "surrogatepass"), overwrite=overwrite)
+
+
+def compare_named(maps: Sequence[str], masks: Sequence[str], **options: Any) -> Comparison:
+    """Compare folders that were given as NAME=DIR; options as `standout.evaluate.compare`."""
+    from standout.evaluate import compare
+
+    return compare(_named(maps, "--maps"), _named(masks, "--masks"), **options)
+
+
+def _named(given: Sequence[str], option: str) -> list[tuple[str, Path]]:
+    found = []
+    for word in given:
+        name, sign, folder = word.partition("=")
+        if not (name.strip() and sign and folder):
+            how = f"write {option} NAME=DIR"
+            raise StandoutError("usage", "no name and folder", f"{option} {word}", how, exit_code=EXIT_USAGE)
+        found.append((name.strip(), Path(folder)))
+    return found
+
+
+def chosen_measures(measures: str | None, weighted: bool) -> tuple[str, ...]:
+    """Return the keys of the measures to show."""
+    from standout.evaluate.comparison import COMPARED
+    from standout.metrics import MEASURES
+    from standout.names import unknown
+
+    if measures is None or measures == "all":
+        chosen = COMPARED if measures is None else MEASURES
+        return tuple(key for key in chosen if weighted or key != "weighted_f")
+    keys = tuple(dict.fromkeys(key.strip() for key in measures.split(",")))
+    for key in keys:
+        if key not in MEASURES:
+            raise unknown("measure", key, MEASURES)
+    if not weighted:
+        refuse_options({"--no-weighted": "weighted_f" in keys}, "leaves out a measure that is asked for",
+                       "leave weighted_f out of --measures")  # fmt: skip
+    return keys
+
+
+def command_line() -> str:
+    """Return the command that was called, for the JSON."""
+    arguments = sys.argv
+    return shlex.join(["standout", "eval", *(arguments[arguments.index("eval") + 1 :] if "eval" in arguments else [])])
+
+
+def track(done: Iterable[Any], total: int) -> Iterable[Any]:
+    """Show a bar where a person looks."""
+    if not sys.stderr.isatty():
+        return done
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    return bar(done, "scoring", total=total, console=Console(stderr=True), transient=True)
+
+
+def table_of(scores: Sequence[Scored]) -> tuple[Text, Callable[[], None]]:
+    """Return how to write the rows in a format, and how to show them to a person."""
+    from standout.evaluate.table import cells, notes, partial_mark, render
+
+    command = command_line()
+    return (
+        lambda format_: render(scores, format_, command=command),
+        lambda: _show([cells(scores)], notes(scores), bool(partial_mark(scores))),
+    )
+
+
+def tables_of(comparison: Comparison, keys: Sequence[str]) -> tuple[Text, Callable[[], None]]:
+    """Return how to write a comparison in a format, and how to show it to a person."""
+    from standout.evaluate.comparison_table import blocks, comparison_notes, plain_mark, render_comparison
+
+    command = command_line()
+    partial = any(series.scored.partial for series in comparison.series)
+    return (
+        lambda format_: render_comparison(comparison, format_, keys=keys, command=command),
+        lambda: _show(blocks(comparison, keys, plain_mark), comparison_notes(comparison), partial),
+    )
+
+
+def _show(blocks: Iterable[tuple[Sequence[str], Iterable[Sequence[str]]]], told: list[str], partial: bool) -> None:
+    """Print tables with lines and bold headings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    if partial:
+        console.print(told.pop(0), style="bold red")
+    for heading, rows in blocks:
+        table = Table(*heading[:1])
+        for name in heading[1:]:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in told:
+        console.print(line, style="dim")
