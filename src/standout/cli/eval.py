@@ -37,6 +37,8 @@ MODELS = (".onnx", ".safetensors")
               help="A method and its maps, repeatable; for several sets they lie in DIR/SET.")  # fmt: skip
 @click.option("--masks", multiple=True, metavar="NAME=DIR", help="A set and its masks, repeatable.")
 @click.option("--measures", metavar="KEY,KEY", help="The columns of a comparison; all, or some of docs/measures.md.")
+@click.option("--significance", is_flag=True,
+              help="Of a comparison: a star where a method is better than all others beyond doubt.")  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
 @click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
@@ -65,6 +67,7 @@ def evaluate(
     maps: tuple[str, ...],
     masks: tuple[str, ...],
     measures: str | None,
+    significance: bool,
     cache: Path | None,
     records: Path | None,
     protocol: str,
@@ -102,11 +105,11 @@ def evaluate(
         keys = chosen_measures(measures, weighted)
         comparison = compare_named(maps, masks, rules=rules, part=part, allow_missing=allow_missing, jobs=jobs,
                                    cache=cache, progress=track)  # fmt: skip
-        text, show = tables_of(comparison, keys)
+        text, show = tables_of(comparison, keys, significance)
         if records is not None:
             write(records, comparison.records_text(), overwrite)
     else:
-        refuse_options({"--measures": measures, "--cache": cache, "--records": records},
+        refuse_options({"--measures": measures, "--significance": significance, "--cache": cache, "--records": records},
                        "is for comparisons", "give folders by --maps NAME=DIR and --masks NAME=DIR")  # fmt: skip
         if len(paths) != 2:
             what = f"two paths are needed, not {len(paths)}"

@@ -118,15 +118,19 @@ def table_of(scores: Sequence[Scored]) -> tuple[Text, Callable[[], None]]:
     )
 
 
-def tables_of(comparison: Comparison, keys: Sequence[str]) -> tuple[Text, Callable[[], None]]:
-    """Return how to write a comparison in a format, and how to show it to a person."""
+def tables_of(comparison: Comparison, keys: Sequence[str], tested: bool) -> tuple[Text, Callable[[], None]]:
+    """Return how to write a comparison in a format, and how to show it to a person; `tested` adds significance."""
     from standout.evaluate.comparison_table import blocks, comparison_notes, plain_mark, render_comparison
+    from standout.evaluate.significance import find_significance
 
     command = command_line()
+    significance = find_significance(comparison, keys) if tested else None
     partial = any(series.scored.partial for series in comparison.series)
     return (
-        lambda format_: render_comparison(comparison, format_, keys=keys, command=command),
-        lambda: _show(blocks(comparison, keys, plain_mark), comparison_notes(comparison), partial),
+        lambda format_: render_comparison(comparison, format_, keys=keys, significance=significance, command=command),
+        lambda: _show(
+            blocks(comparison, keys, significance, plain_mark), comparison_notes(comparison, significance), partial
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 - `score_maps`: a folder of maps against masks, paired by name.
 - `score_model`: a run or a model file on a data set.
 - `compare`: many methods over many sets; `render_comparison`: its tables.
+- `find_significance`: its intervals and tests.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
 """
@@ -13,6 +14,7 @@ from standout.evaluate.comparison_table import render_comparison
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
 from standout.evaluate.score import Rules, Scored, score_maps, score_model
+from standout.evaluate.significance import Significance, find_significance
 from standout.evaluate.table import FORMATS, document, render
 
 __all__ = [
@@ -22,8 +24,10 @@ __all__ = [
     "Rules",
     "Scored",
     "Series",
+    "Significance",
     "compare",
     "document",
+    "find_significance",
     "picture_grid",
     "render",
     "render_comparison",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from standout.errors import printable
 from standout.evaluate.comparison import COMPARED, LOWER_IS_BETTER, Comparison, Series
+from standout.evaluate.significance import Significance
 from standout.evaluate.table import (
     DIGITS,
     HEADINGS,
@@ -35,11 +36,15 @@ class Figure(NamedTuple):
     value : the measure, or the mean over the method's runs.
     deviation : the sample deviation over the runs, None where there is one run.
     rank : 1, 2 or 3 among the set's methods as printed, None beyond, or where the rows must not be ranked.
+    interval : the middle 95 % over resamples of the pictures, None where significance was not asked for.
+    star : whether it is better than every other beyond doubt, see `standout.evaluate.significance`.
     """
 
     value: float
     deviation: float | None
     rank: int | None
+    interval: tuple[float, float] | None = None
+    star: bool = False
 
     @property
     def text(self) -> str:
@@ -47,7 +52,18 @@ class Figure(NamedTuple):
         return f"{self.value:.{DIGITS}f}" + ("" if self.deviation is None else f" ± {self.deviation:.{DIGITS}f}")
 
 
-def figures(comparison: Comparison, data: str, keys: Sequence[str]) -> dict[tuple[str, str], Figure]:
+class Shown(NamedTuple):
+    """A comparison and how it is shown."""
+
+    comparison: Comparison
+    keys: Sequence[str]
+    significance: Significance | None
+    command: str
+
+
+def figures(
+    comparison: Comparison, data: str, keys: Sequence[str], significance: Significance | None = None
+) -> dict[tuple[str, str], Figure]:
     """Return the figures of one set by (method, measure).
 
     Rows are ranked where there are several methods and all were scored on the same pictures. Values that print
@@ -64,7 +80,11 @@ def figures(comparison: Comparison, data: str, keys: Sequence[str]) -> dict[tupl
         for method, those in values.items():
             rank = 1 + sum(other < printed[method] for other in printed.values())
             deviation = statistics.stdev(those) if len(those) > 1 else None
-            found[method, key] = Figure(means[method], deviation, rank if ranked and rank <= MARKED else None)
+            figure = Figure(means[method], deviation, rank if ranked and rank <= MARKED else None)
+            if significance is not None and (data, method, key) in significance.intervals:
+                star = rank == 1 and significance.star(data, method, key)
+                figure = figure._replace(interval=significance.intervals[data, method, key], star=star)
+            found[method, key] = figure
     return found
 
 
@@ -73,6 +93,7 @@ def render_comparison(
     format: str = "table",  # noqa: A002
     *,
     keys: Sequence[str] = COMPARED,
+    significance: Significance | None = None,
     command: str = "",
 ) -> str:
     """Return the comparison as one text that ends with a line break.
@@ -82,6 +103,7 @@ def render_comparison(
     format : one of `standout.evaluate.FORMATS`. JSON and CSV hold every measure with all digits, one row for each
         run; the others the measures asked for, to four decimals, one row for each method.
     keys : the measures to show, of `standout.metrics.MEASURES`.
+    significance : adds stars, and intervals and tests to the JSON; see `find_significance`.
     command : kept in the JSON, where it is known.
 
     Raises
@@ -94,11 +116,16 @@ def render_comparison(
         raise ValueError(f"measures are {', '.join(MEASURES)}, not {', '.join(unknown)}")
     if "weighted_f" in keys and not comparison.rules.weighted:
         raise ValueError("this comparison was made without weighted F")
-    return _RENDERERS[format](comparison, keys, command)
+    return _RENDERERS[format](Shown(comparison, keys, significance, command))
 
 
-def comparison_document(comparison: Comparison, command: str = "") -> dict[str, Any]:
-    """Return the comparison as JSON: `rows` as every table has them, one a run, and `summary`, one a method."""
+def comparison_document(
+    comparison: Comparison, significance: Significance | None = None, command: str = ""
+) -> dict[str, Any]:
+    """Return the comparison as JSON: `rows` as every table has them, one a run, and `summary`, one a method.
+
+    With `significance` also `tests`: every two methods on every set by every measure that was tested.
+    """
     stored = document(_rows(comparison), command)
     for row, series in zip(stored["rows"], comparison.series, strict=True):
         row.update({"method": printable(series.method), "run": series.run, "set": printable(series.data)})
@@ -110,13 +137,19 @@ def comparison_document(comparison: Comparison, command: str = "") -> dict[str, 
             **{key: found[method, key]._asdict() for key in _measured(comparison)},
         }
         for data in comparison.sets
-        for found in [figures(comparison, data, _measured(comparison))]
+        for found in [figures(comparison, data, _measured(comparison), significance)]
         for method in comparison.methods
     ]
+    if significance is not None:
+        stored["significance"] = significance.told()
+        stored["tests"] = [
+            {**pair._asdict(), **{name: printable(getattr(pair, name)) for name in ("data", "first", "second")}}
+            for pair in significance.pairs
+        ]
     return stored
 
 
-def comparison_notes(comparison: Comparison) -> list[str]:
+def comparison_notes(comparison: Comparison, significance: Significance | None = None) -> list[str]:
     """Return what a reader must know, one sentence a line; PARTIAL first."""
     lines = rules_told(_rows(comparison))
     for data in comparison.sets:
@@ -133,16 +166,18 @@ def comparison_notes(comparison: Comparison) -> list[str]:
             lines.append(f"not ranked, since its rows were scored on different pictures: {', '.join(unranked)}")
     if any(series.run > 1 for series in comparison.series):
         lines.append("mean ± sample deviation over the runs of a method")
+    if significance is not None and significance.pairs:
+        lines.append(significance.told())
     return lines
 
 
 def blocks(
-    comparison: Comparison, keys: Sequence[str], mark: Callable[[Figure], str]
+    comparison: Comparison, keys: Sequence[str], significance: Significance | None, mark: Callable[[Figure], str]
 ) -> list[tuple[list[str], list[list[str]]]]:
     """Return heading and rows of each set; the heading starts with the set's name."""
     found = []
     for data in comparison.sets:
-        of_set = figures(comparison, data, keys)
+        of_set = figures(comparison, data, keys, significance)
         rows = [[_name(comparison, method, data), *(mark(of_set[method, key]) for key in keys)]
                 for method in comparison.methods]  # fmt: skip
         found.append(([printable(data), *(HEADINGS[key] for key in keys)], rows))
@@ -150,8 +185,8 @@ def blocks(
 
 
 def plain_mark(figure: Figure) -> str:
-    """Return the figure with its rank as a raised digit; a space where it has none, so that columns line up."""
-    return figure.text + (PLAIN_MARKS[figure.rank - 1] if figure.rank else " ")
+    """Return the figure with its rank as a raised digit and its star; spaces where it has none, for even columns."""
+    return figure.text + (PLAIN_MARKS[figure.rank - 1] if figure.rank else " ") + ("*" if figure.star else " ")
 
 
 def _name(comparison: Comparison, method: str, data: str) -> str:
@@ -167,16 +202,17 @@ def _measured(comparison: Comparison) -> list[str]:
     return [key for key in MEASURES if key != "weighted_f" or comparison.rules.weighted]
 
 
-def _table(comparison: Comparison, keys: Sequence[str], _: str) -> str:
-    made = blocks(comparison, keys, plain_mark)
+def _table(shown: Shown) -> str:
+    comparison, keys, significance, _ = shown
+    made = blocks(comparison, keys, significance, plain_mark)
     widths = [
         max(map(len, column)) for column in zip(*(row for head, rows in made for row in (head, *rows)), strict=True)
     ]
-    told = comparison_notes(comparison)
+    told = comparison_notes(comparison, significance)
     lines = [told.pop(0)] if partial_mark(_rows(comparison)) else []
     for heading, rows in made:
         for at, row in enumerate((heading, *rows)):
-            cells = [*row[:1], *(f"{cell} " for cell in row[1:])] if at == 0 else row
+            cells = [*row[:1], *(f"{cell}  " for cell in row[1:])] if at == 0 else row
             lines.append("  ".join(
                 cell.ljust(width) if at_column == 0 else cell.rjust(width)
                 for at_column, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -185,12 +221,16 @@ def _table(comparison: Comparison, keys: Sequence[str], _: str) -> str:
     return "\n".join([*lines, *told]) + "\n"
 
 
-def _json(comparison: Comparison, _: Sequence[str], command: str) -> str:
-    return json.dumps(comparison_document(comparison, command), indent=1, allow_nan=False) + "\n"
+def _json(shown: Shown) -> str:
+    return (
+        json.dumps(comparison_document(shown.comparison, shown.significance, shown.command), indent=1, allow_nan=False)
+        + "\n"
+    )
 
 
-def _csv(comparison: Comparison, _: Sequence[str], __: str) -> str:
+def _csv(shown: Shown) -> str:
     """One row a run; a method of several runs has two more, its mean and its sample deviation."""
+    comparison = shown.comparison
     keys = _measured(comparison)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -216,10 +256,11 @@ def _facts(series: Series, run: str) -> list[Any]:
     return [*names, row.protocol.name, row.partial or "", row.sums.count, row.expected, row.list_sha256]
 
 
-def _markdown(comparison: Comparison, keys: Sequence[str], _: str) -> str:
-    told = comparison_notes(comparison)
+def _markdown(shown: Shown) -> str:
+    comparison, keys, significance, _ = shown
+    told = comparison_notes(comparison, significance)
     lines = [f"**{told.pop(0)}**", ""] if partial_mark(_rows(comparison)) else []
-    for heading, rows in blocks(comparison, keys, lambda figure: _between(figure, figure.text, MARKDOWN_MARKS)):
+    for heading, rows in blocks(comparison, keys, significance, _markdown_mark):
         lines.append("| " + " | ".join(map(markdown_text, heading)) + " |")
         lines.append("| " + " | ".join(["---", *(["---:"] * len(keys))]) + " |")
         lines += ["| " + " | ".join([markdown_text(row[0]), *row[1:]]) + " |" for row in rows]
@@ -227,11 +268,20 @@ def _markdown(comparison: Comparison, keys: Sequence[str], _: str) -> str:
     return "\n".join([*lines, *(f"{markdown_text(line)}  " for line in told)]).rstrip() + "\n"
 
 
-def _latex(comparison: Comparison, keys: Sequence[str], _: str) -> str:
+def _markdown_mark(figure: Figure) -> str:
+    return _between(figure, figure.text, MARKDOWN_MARKS) + (r"\*" if figure.star else "")
+
+
+def _latex_mark(figure: Figure) -> str:
+    return _between(figure, latex_text(figure.text), LATEX_MARKS) + ("$^{*}$" if figure.star else "")
+
+
+def _latex(shown: Shown) -> str:
     """Return one booktabs table, a group of columns for each set; needs the packages booktabs and (to fit) graphicx."""
-    told = [latex_text(line) for line in comparison_notes(comparison)]
+    comparison, keys, significance, _ = shown
+    told = [latex_text(line) for line in comparison_notes(comparison, significance)]
     partial = told.pop(0) if partial_mark(_rows(comparison)) else ""
-    made = blocks(comparison, keys, lambda figure: _between(figure, latex_text(figure.text), LATEX_MARKS))
+    made = blocks(comparison, keys, significance, _latex_mark)
     width = len(keys)
     arrows = [rf"{latex_text(HEADINGS[key])} $\{'down' if key in LOWER_IS_BETTER else 'up'}arrow$" for key in keys]
     groups = [rf"\multicolumn{{{width}}}{{c}}{{{latex_text(heading[0])}}}" for heading, _ in made]
@@ -263,7 +313,7 @@ def _between(figure: Figure, text: str, marks: Sequence[tuple[str, str]]) -> str
     return f"{before}{text}{after}"
 
 
-_RENDERERS: Mapping[str, Callable[[Comparison, Sequence[str], str], str]] = {
+_RENDERERS: Mapping[str, Callable[[Shown], str]] = {
     "table": _table,
     "json": _json,
     "csv": _csv,
