@@ -12,36 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eval_sets import make_pictures, shapes, standout_eval, write
+from eval_sets import SIZES, make_methods, make_pictures, sources, standout_eval, write
 
 from standout.errors import StandoutError
 from standout.evaluate import FORMATS, Rules, compare, render_comparison, score_maps
 from standout.metrics import MEASURES
 
-SIZES = {"ECSSD": 6, "PASCAL-S": 4}
-
-
-def make_methods(folder, methods, sizes=None, size=(24, 32)):
-    """Write masks to `folder/masks/SET` and maps to `folder/METHOD/SET`; a method's value says how noisy it is."""
-    for data, count in (sizes or SIZES).items():
-        for at in range(count):
-            of_mask = np.random.default_rng([count, at])
-            found, mask = shapes(of_mask, *size)
-            write(folder / "masks" / data / f"p{at:04}.png", mask)
-            for method, noise in methods.items():
-                own = np.random.default_rng([at, *method.encode()]).integers(0, 256, size)
-                levels = (1 - noise) * (0.5 * mask + 0.5 * found) + noise * own
-                write(folder / method / data / f"p{at:04}.png", levels.astype(np.uint8))
-    return folder
-
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
     return make_methods(tmp_path_factory.mktemp("studio"), {"a": 0.1, "b": 0.3, "c": 0.6, "c2": 0.6})
-
-
-def sources(folder, methods="abc", sets=tuple(SIZES)):
-    return [(name, folder / name) for name in methods], [(name, folder / "masks" / name) for name in sets]
 
 
 def refusal(*arguments, **options):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,25 +14,34 @@ from standout.cli.tables import (
     chosen_measures,
     compare_named,
     format_of,
-    refuse_options,
+    merge,
+    only,
     table_of,
     tables_of,
     track,
     write,
+    write_shard,
 )
 from standout.errors import EXIT_USAGE, StandoutError
 
 if TYPE_CHECKING:
-    from standout.evaluate.score import Rules, Scored
+    from standout.evaluate.score import Scored
 
 # Literal, so that --help loads nothing; a test holds them to the tables in standout.metrics and standout.evaluate.
 PROTOCOLS = ("pysodmetrics-1.6.2", "raw")
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 MODELS = (".onnx", ".safetensors")
 
+# Which options have a meaning for which work; any other is refused, never ignored.
+SCORED = frozenset({"protocol", "part", "weighted", "allow_missing", "strict_size", "map_scale", "mask_class", "jobs"})
+SHOWN = frozenset({"format_", "as_json", "output", "overwrite"})
+COMPARED = frozenset({"maps", "masks"})
+TABLES = frozenset({"measures", "significance", "records"})
+
 
 @click.command()
-@click.argument("paths", metavar="[MAPS MASKS | RUN|MODEL DATA]", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[MAPS MASKS | RUN|MODEL DATA | merge SHARD...]", nargs=-1,
+                type=click.Path(path_type=Path))  # fmt: skip
 @click.option("--maps", multiple=True, metavar="NAME=DIR",
               help="A method and its maps, repeatable; for several sets they lie in DIR/SET.")  # fmt: skip
 @click.option("--masks", multiple=True, metavar="NAME=DIR", help="A set and its masks, repeatable.")
@@ -43,6 +52,8 @@ MODELS = (".onnx", ".safetensors")
               help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
 @click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
+@click.option("--shard", metavar="I/N",
+              help="Of a comparison: score every N-th mask and write a part for `standout eval merge`.")  # fmt: skip
 @click.option("--protocol", default=PROTOCOLS[0], show_default=True, metavar="NAME", help="How maps are scaled.")
 @click.option("--part", default="test", show_default=True, metavar="NAME", help="Of a data set that has parts.")
 @click.option("--weighted/--no-weighted", default=True, help="Weighted F takes most of the time.")
@@ -62,12 +73,15 @@ MODELS = (".onnx", ".safetensors")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
               help="Also write .json, .csv, .md, .tex or .txt; repeatable.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.pass_context
 def evaluate(
+    context: click.Context,
     paths: tuple[Path, ...],
     maps: tuple[str, ...],
     masks: tuple[str, ...],
     measures: str | None,
     significance: bool,
+    shard: str | None,
     cache: Path | None,
     records: Path | None,
     protocol: str,
@@ -89,34 +103,41 @@ def evaluate(
     """Score maps against masks with the field's measures.
 
     MAPS is a folder of maps that are called like their masks in MASKS. A RUN or MODEL is scored on the pictures of
-    DATA, at sharpness 1 and at the one stored with it. --maps and --masks compare many methods over many sets.
+    DATA, at sharpness 1 and at the one stored with it. --maps and --masks compare many methods over many sets;
+    parts of such a comparison that --shard wrote are put together by merge.
     """
     from standout.evaluate.score import Rules
     from standout.metrics.protocols import find_protocol
 
     find_protocol(protocol)
-    check_outputs(output, records, overwrite)
     rules = Rules(protocol, weighted, strict_size, map_scale, mask_class)
+    scoring = {"rules": rules, "part": part, "allow_missing": allow_missing, "jobs": jobs, "progress": track}
     format_ = "json" if as_json else format_
     show: Callable[[], None]
-    if maps or masks:
-        refuse_options({"a folder": bool(paths), "--label": label, "--ledger": ledger, "--sharpness": sharpness},
-                       "is for one folder of maps or one model", "leave it out beside --maps and --masks")  # fmt: skip
+    if shard is not None:
+        only(context, COMPARED | SCORED | {"shard", "cache", "output", "overwrite", "as_json"}, "beside --shard")
+        write_shard(maps, masks, shard, output, overwrite, as_json, cache=cache, **scoring)
+        return
+    check_outputs(output, records, overwrite)
+    if paths[:1] == (Path("merge"),):
+        only(context, TABLES | SHOWN | {"paths"}, "to merge")
+        comparison = merge(paths[1:])
+        text, show = tables_of(comparison, chosen_measures(measures, comparison.rules.weighted), significance)
+    elif maps or masks:
+        only(context, COMPARED | SCORED | TABLES | SHOWN | {"cache"}, "beside --maps and --masks")
         keys = chosen_measures(measures, weighted)
-        comparison = compare_named(maps, masks, rules=rules, part=part, allow_missing=allow_missing, jobs=jobs,
-                                   cache=cache, progress=track)  # fmt: skip
+        comparison = compare_named(maps, masks, cache=cache, **scoring)
         text, show = tables_of(comparison, keys, significance)
-        if records is not None:
-            write(records, comparison.records_text(), overwrite)
     else:
-        refuse_options({"--measures": measures, "--significance": significance, "--cache": cache, "--records": records},
-                       "is for comparisons", "give folders by --maps NAME=DIR and --masks NAME=DIR")  # fmt: skip
+        only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")
         if len(paths) != 2:
             what = f"two paths are needed, not {len(paths)}"
             raise StandoutError("usage", what, "", "give MAPS MASKS, or RUN DATA; see standout eval --help",
                                 exit_code=EXIT_USAGE)  # fmt: skip
-        scores = _scores(*paths, rules, label, part, sharpness, allow_missing, jobs, ledger)
+        scores = _scores(*paths, sharpness, {**scoring, "label": label, "ledger": ledger})
         text, show = table_of(scores)
+    if records is not None:
+        write(records, comparison.records_text(), overwrite)
     for path in output:
         write(path, text(format_of(path)), overwrite)
     if format_ == "table" and sys.stdout.isatty():
@@ -125,32 +146,16 @@ def evaluate(
         click.echo(text(format_), nl=False)
 
 
-def _scores(
-    source: Path,
-    data: Path,
-    rules: Rules,
-    label: str | None,
-    part: str,
-    sharpness: tuple[float, ...],
-    allow_missing: bool,
-    jobs: int,
-    ledger: Path | None,
-) -> list[Scored]:
+def _scores(source: Path, data: Path, sharpness: tuple[float, ...], options: Mapping[str, Any]) -> list[Scored]:
     """Score a folder of maps, or a model, whichever the first path is."""
     from standout.evaluate.score import score_maps, score_model
 
     if _is_model(source):
-        return score_model(
-            source, data, rules=rules, label=label, part=part, sharpness=sharpness or None,
-            allow_missing=allow_missing, jobs=jobs, ledger=ledger, progress=track,
-        )  # fmt: skip
-    refuse_options({"--sharpness": sharpness}, "maps have no logits to sharpen", "give a run or a model")
-    return [
-        score_maps(
-            source, data, rules=rules, label=label, part=part, allow_missing=allow_missing, jobs=jobs,
-            ledger=ledger, progress=track,
-        )
-    ]  # fmt: skip
+        return score_model(source, data, sharpness=sharpness or None, **options)
+    if sharpness:
+        where, how = "--sharpness", "give a run or a model"
+        raise StandoutError("usage", "maps have no logits to sharpen", where, how, exit_code=EXIT_USAGE)
+    return [score_maps(source, data, **options)]
 
 
 def _is_model(source: Path) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from standout.errors import EXIT_USAGE, StandoutError
 
@@ -22,7 +25,12 @@ def check_outputs(output: Iterable[Path], records: Path | None, overwrite: bool)
     """Refuse, before anything is scored, an output of no format that we write or one that exists."""
     for path in output:
         format_of(path)
-    for path in (*output, *([records] if records else [])):
+    refuse_existing((*output, *([records] if records else [])), overwrite)
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuse, before anything is scored, to write over a file that exists."""
+    for path in paths:
         if path.exists() and not overwrite:
             how = "pass --overwrite or another name"
             raise StandoutError("file-exists", "file exists already", path, how, exit_code=EXIT_USAGE)
@@ -40,11 +48,17 @@ def format_of(path: Path) -> str:
     return SUFFIXES[path.suffix.lower()]
 
 
-def refuse_options(given: Mapping[str, object], what: str, how: str) -> None:
-    """Refuse the options that were given and have no meaning here."""
-    for name, value in given.items():
-        if value:
-            raise StandoutError("usage", what, name, how, exit_code=EXIT_USAGE)
+def only(context: click.Context, allowed: frozenset[str], where: str) -> None:
+    """Refuse any option that was given and is not among those that mean something for this work."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        # An argument that takes any number of words counts as given even without one.
+        given = given and (parameter.name != "paths" or bool(context.params["paths"]))
+        if given and parameter.name not in allowed:
+            name = "a path" if parameter.name == "paths" else parameter.opts[0]
+            raise StandoutError(
+                "usage", f"has no meaning {where}", name, "leave it out; see standout eval --help", exit_code=EXIT_USAGE
+            )
 
 
 def write(path: Path, text: str, overwrite: bool) -> None:
@@ -59,6 +73,40 @@ def compare_named(maps: Sequence[str], masks: Sequence[str], **options: Any) -> 
     from standout.evaluate import compare
 
     return compare(_named(maps, "--maps"), _named(masks, "--masks"), **options)
+
+
+def merge(paths: Sequence[Path]) -> Comparison:
+    """Put the shards of a comparison together."""
+    from standout.evaluate.shards import merge_shards
+
+    return merge_shards(paths)
+
+
+def write_shard(
+    maps: Sequence[str],
+    masks: Sequence[str],
+    shard: str,
+    output: Sequence[Path],
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score one shard of a comparison, write it to the one output, and say what it holds."""
+    from standout.evaluate.shards import Shard, score_shard
+
+    part = Shard.parse(shard)
+    if len(output) != 1 or output[0].suffix.lower() != ".jsonl":
+        where = ", ".join(map(str, output)) or "no output"
+        raise StandoutError(
+            "output-format", "a shard is one file of JSON lines", where, "name it --output FILE.jsonl",
+            exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    refuse_existing(output, overwrite)
+    text = score_shard(_named(maps, "--maps"), _named(masks, "--masks"), part, **options)
+    write(output[0], text, overwrite)
+    told = {"schema": 1, "shard": list(part), "maps": text.count("\n") - 1, "output": str(output[0])}
+    words = f"shard {part.part} of {part.parts}: {told['maps']} maps; put all together with standout eval merge"
+    click.echo(json.dumps(told) if as_json else words)
 
 
 def _named(given: Sequence[str], option: str) -> list[tuple[str, Path]]:
@@ -85,9 +133,9 @@ def chosen_measures(measures: str | None, weighted: bool) -> tuple[str, ...]:
     for key in keys:
         if key not in MEASURES:
             raise unknown("measure", key, MEASURES)
-    if not weighted:
-        refuse_options({"--no-weighted": "weighted_f" in keys}, "leaves out a measure that is asked for",
-                       "leave weighted_f out of --measures")  # fmt: skip
+    if not weighted and "weighted_f" in keys:
+        raise StandoutError("usage", "a measure is asked for that is left out", "weighted_f",
+                            "leave weighted_f out of --measures", exit_code=EXIT_USAGE)  # fmt: skip
     return keys
 
 

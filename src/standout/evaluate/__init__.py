@@ -3,6 +3,7 @@
 - `score_maps`: a folder of maps against masks, paired by name.
 - `score_model`: a run or a model file on a data set.
 - `compare`: many methods over many sets; `render_comparison`: its tables.
+- `score_shard`, `merge_shards`: the same in parts.
 - `find_significance`: its intervals and tests.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
@@ -14,6 +15,7 @@ from standout.evaluate.comparison_table import render_comparison
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
 from standout.evaluate.score import Rules, Scored, score_maps, score_model
+from standout.evaluate.shards import Shard, merge_shards, score_shard
 from standout.evaluate.significance import Significance, find_significance
 from standout.evaluate.table import FORMATS, document, render
 
@@ -24,13 +26,16 @@ __all__ = [
     "Rules",
     "Scored",
     "Series",
+    "Shard",
     "Significance",
     "compare",
     "document",
     "find_significance",
+    "merge_shards",
     "picture_grid",
     "render",
     "render_comparison",
     "score_maps",
     "score_model",
+    "score_shard",
 ]

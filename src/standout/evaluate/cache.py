@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from standout.errors import StandoutError
+from standout.evaluate.stored import unpacked
 from standout.files import FolderLock, Ledger, sha256_of
 
 
@@ -40,8 +41,9 @@ class ScoreCache:
         self._ledger.repair()
         for entry in self._ledger.read():
             try:
+                unpacked(entry["score"])
                 self._known[entry["key"]] = (entry["score"], bool(entry["resized"]))
-            except KeyError as error:
+            except (KeyError, TypeError, ValueError) as error:
                 self._lock.__exit__(None, None, None)
                 raise StandoutError(
                     "cache-foreign", "cache holds no scores", self._ledger.path, "choose another --cache", exit_code=2

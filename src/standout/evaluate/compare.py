@@ -15,16 +15,14 @@ from standout import __version__
 from standout.data.layouts import TEST
 from standout.errors import StandoutError
 from standout.evaluate.cache import ScoreCache
-from standout.evaluate.comparison import Comparison, Picture, gather
+from standout.evaluate.comparison import Comparison, Outcome, Picture, gather, refuse_incomplete
 from standout.evaluate.pairs import Item, Problem
-from standout.evaluate.plan import Named, Planned, plan_comparison, refuse_comparison
+from standout.evaluate.plan import Planned, plan_comparison, refuse_comparison
 from standout.evaluate.score import Loaded, Progress, Rules, at_mask_size, in_order, loaded_or_problem
 from standout.evaluate.stored import packed
 from standout.images import read_map, read_mask
 from standout.metrics import MaskWeights, mask_weights, score_picture
 from standout.metrics.counts import check_mask
-
-Outcome = Picture | Problem
 
 
 class Task(NamedTuple):
@@ -49,6 +47,8 @@ def compare(
 ) -> Comparison:
     """Score the maps of many methods against the masks of many sets, paired by name.
 
+    Work over processes goes through joblib: inside `joblib.parallel_config(backend="dask")` a cluster does it.
+
     Parameters
     ----------
     maps : (name of the method, its folder), see `plan_comparison`; a name given again is another run of the method.
@@ -63,12 +63,10 @@ def compare(
     StandoutError : exit code 1, maps are missing, surplus, unreadable or (with `strict_size`) mis-sized, by name;
         or none of a folder could be scored. Exit code 2, see `plan_comparison`.
     """
-    plan = plan_comparison(
-        [Named(name, Path(folder)) for name, folder in maps],
-        [Named(name, Path(folder)) for name, folder in masks],
-        part=part,
+    plan = plan_comparison(maps, masks, part=part)
+    outcomes = score_tasks(
+        plan, tasks_of(plan), rules=rules, allow_missing=allow_missing, jobs=jobs, cache=cache, progress=progress
     )
-    outcomes = score_plan(plan, tasks_of(plan), rules, allow_missing, jobs, cache, progress)
     comparison = gather(plan, outcomes, rules)
     refuse_incomplete(comparison, allow_missing)
     return comparison
@@ -87,14 +85,15 @@ def tasks_of(plan: Sequence[Planned]) -> list[Task]:
     ]
 
 
-def score_plan(
+def score_tasks(
     plan: Sequence[Planned],
     tasks: Sequence[Task],
+    *,
     rules: Rules,
-    allow_missing: bool,
-    jobs: int,
-    cache: str | Path | None,
-    progress: Progress | None,
+    allow_missing: bool = False,
+    jobs: int = 1,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> list[list[tuple[str, Outcome]]]:
     """Return the outcomes of each series, over the tasks given.
 
@@ -119,18 +118,6 @@ def score_plan(
     if not allow_missing and any(isinstance(outcome, Problem) for found in outcomes for _, outcome in found):
         raise _refusal(plan, outcomes)
     return outcomes
-
-
-def refuse_incomplete(comparison: Comparison, allow_missing: bool) -> None:
-    """Refuse a comparison in which something has no score, or (where that is allowed) a series has none at all.
-
-    Raises
-    ------
-    StandoutError : exit code 1, with the names.
-    """
-    rows = [series.scored for series in comparison.series]
-    if any(row.problems and (not allow_missing or row.sums.count == 0) for row in rows):
-        raise refuse_comparison([(row.label, row.problems) for row in rows])
 
 
 def _refusal(plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Outcome]]]) -> StandoutError:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from standout.evaluate.pairs import Problem
-from standout.evaluate.plan import Planned
+from standout.evaluate.plan import Planned, refuse_comparison
 from standout.evaluate.score import Rules, Scored, tally
 from standout.evaluate.stored import unpacked
 from standout.metrics import MEASURES, PictureScore
@@ -119,10 +119,10 @@ class Comparison(NamedTuple):
         return "".join(f"{json.dumps(record, allow_nan=False)}\n" for record in self.records())
 
 
-Outcomes = Sequence[tuple[str, Picture | Problem]]
+Outcome = Picture | Problem
 
 
-def gather(plan: Sequence[Planned], outcomes: Sequence[Outcomes], rules: Rules) -> Comparison:
+def gather(plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Outcome]]], rules: Rules) -> Comparison:
     """Return the comparison from the outcomes of each series, in any order of the names: the sums are exact."""
     series = []
     for planned, found in zip(plan, outcomes, strict=True):
@@ -135,3 +135,15 @@ def gather(plan: Sequence[Planned], outcomes: Sequence[Outcomes], rules: Rules) 
         pictures = tuple(outcome for _, outcome in ordered if isinstance(outcome, Picture))
         series.append(Series(planned.method, planned.run, planned.data, scored, pictures))
     return Comparison(rules, tuple(series))
+
+
+def refuse_incomplete(comparison: Comparison, allow_missing: bool) -> None:
+    """Refuse a comparison in which something has no score, or (where that is allowed) a series has none at all.
+
+    Raises
+    ------
+    StandoutError : exit code 1, with the names.
+    """
+    rows = [series.scored for series in comparison.series]
+    if any(row.problems and (not allow_missing or row.sums.count == 0) for row in rows):
+        raise refuse_comparison([(row.label, row.problems) for row in rows])

@@ -38,7 +38,9 @@ class Planned(NamedTuple):
         return f"{self.method}{f' run {self.run}' if self.run > 1 else ''} on {self.data}"
 
 
-def plan_comparison(maps: Sequence[Named], masks: Sequence[Named], *, part: str | None = TEST) -> tuple[Planned, ...]:
+def plan_comparison(
+    maps: Iterable[tuple[str, str | Path]], masks: Iterable[tuple[str, str | Path]], *, part: str | None = TEST
+) -> tuple[Planned, ...]:
     """Return what is to be scored: sets in the order given, in each the methods in theirs.
 
     Parameters
@@ -52,20 +54,24 @@ def plan_comparison(maps: Sequence[Named], masks: Sequence[Named], *, part: str 
     StandoutError : exit code 2, no folders, a name twice among the sets, one folder twice for one method, a folder
         that is missing, or what `pair_maps` refuses.
     """
-    if not maps or not masks:
-        missing = "--maps NAME=DIR" if not maps else "--masks NAME=DIR"
+    methods = [Named(name, Path(folder)) for name, folder in maps]
+    sets = [Named(name, Path(folder)) for name, folder in masks]
+    if not methods or not sets:
+        missing = "--maps NAME=DIR" if not methods else "--masks NAME=DIR"
         raise StandoutError("usage", "a comparison needs maps and masks", "", f"add {missing}", exit_code=EXIT_USAGE)
-    _refuse_twice((name for name, _ in masks), "two sets have one name")
-    _refuse_twice((f"{name}={folder.resolve()}" for name, folder in maps), "one folder is given twice for one method")
+    _refuse_twice((name for name, _ in sets), "two sets have one name")
+    _refuse_twice(
+        (f"{name}={folder.resolve()}" for name, folder in methods), "one folder is given twice for one method"
+    )
     runs: list[tuple[Named, int]] = []
-    for given in maps:
+    for given in methods:
         runs.append((given, 1 + sum(other.name == given.name for other, _ in runs)))
-    methods = list(dict.fromkeys(given.name for given in maps))
-    runs.sort(key=lambda run: methods.index(run[0].name))
-    only = len(masks) == 1
+    order = list(dict.fromkeys(given.name for given in methods))
+    runs.sort(key=lambda run: order.index(run[0].name))
+    only = len(sets) == 1
     return tuple(
         Planned(given.name, run, data, pair_maps(_maps_of(given, data, only), folder, part=part))
-        for data, folder in masks
+        for data, folder in sets
         for given, run in runs
     )  # fmt: skip
 

@@ -37,4 +37,6 @@ def unpacked(stored: Mapping[str, Any]) -> PictureScore:
         raise ValueError("the curves of a stored score have another length")
     found = np.frombuffer(content, "<u4").reshape(len(_CURVES), 256).astype(np.int64).cumsum(axis=1)
     fields = {name: value for name, value in stored.items() if name != "found"}
+    if not all(value is None or isinstance(value, int | float) for value in fields.values()):
+        raise ValueError("a stored score holds what is no number")
     return PictureScore(**cast("dict[str, Any]", {**fields, **dict(zip(_CURVES, found, strict=True))}))
