@@ -16,9 +16,11 @@ from standout.cli.tables import (
     format_of,
     merge,
     only,
+    show_explanation,
     table_of,
     tables_of,
     track,
+    two,
     write,
     write_shard,
 )
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from standout.evaluate.score import Scored
 
 # Literal, so that --help loads nothing; a test holds them to the tables in standout.metrics and standout.evaluate.
-PROTOCOLS = ("pysodmetrics-1.6.2", "raw")
+PROTOCOLS = ("pysodmetrics-1.6.2", "raw", "sane")
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 MODELS = (".onnx", ".safetensors")
 
@@ -36,6 +38,9 @@ MODELS = (".onnx", ".safetensors")
 SCORED = frozenset({"protocol", "part", "weighted", "allow_missing", "strict_size", "map_scale", "mask_class", "jobs"})
 SHOWN = frozenset({"format_", "as_json", "output", "overwrite"})
 COMPARED = frozenset({"maps", "masks"})
+EXPLAINED = frozenset({
+    "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
+})  # fmt: skip
 TABLES = frozenset({"measures", "significance", "records"})
 
 
@@ -54,6 +59,7 @@ TABLES = frozenset({"measures", "significance", "records"})
               help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
 @click.option("--shard", metavar="I/N",
               help="Of a comparison: score every N-th mask and write a part for `standout eval merge`.")  # fmt: skip
+@click.option("--explain", metavar="FIGURE", help="Say which rules give MAPS a published figure, like 0.806.")
 @click.option("--protocol", default=PROTOCOLS[0], show_default=True, metavar="NAME", help="How maps are scaled.")
 @click.option("--part", default="test", show_default=True, metavar="NAME", help="Of a data set that has parts.")
 @click.option("--weighted/--no-weighted", default=True, help="Weighted F takes most of the time.")
@@ -82,6 +88,7 @@ def evaluate(
     measures: str | None,
     significance: bool,
     shard: str | None,
+    explain: str | None,
     cache: Path | None,
     records: Path | None,
     protocol: str,
@@ -114,6 +121,10 @@ def evaluate(
     scoring = {"rules": rules, "part": part, "allow_missing": allow_missing, "jobs": jobs, "progress": track}
     format_ = "json" if as_json else format_
     show: Callable[[], None]
+    if explain is not None:
+        only(context, EXPLAINED, "beside --explain")
+        show_explanation(paths, explain, measures, as_json, rules=rules, part=part, jobs=jobs, progress=track)
+        return
     if shard is not None:
         only(context, COMPARED | SCORED | {"shard", "cache", "output", "overwrite", "as_json"}, "beside --shard")
         write_shard(maps, masks, shard, output, overwrite, as_json, cache=cache, **scoring)
@@ -130,11 +141,8 @@ def evaluate(
         text, show = tables_of(comparison, keys, significance)
     else:
         only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")
-        if len(paths) != 2:
-            what = f"two paths are needed, not {len(paths)}"
-            raise StandoutError("usage", what, "", "give MAPS MASKS, or RUN DATA; see standout eval --help",
-                                exit_code=EXIT_USAGE)  # fmt: skip
-        scores = _scores(*paths, sharpness, {**scoring, "label": label, "ledger": ledger})
+        source, data = two(paths)
+        scores = _scores(source, data, sharpness, {**scoring, "label": label, "ledger": ledger})
         text, show = table_of(scores)
     if records is not None:
         write(records, comparison.records_text(), overwrite)

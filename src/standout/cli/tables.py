@@ -109,6 +109,31 @@ def write_shard(
     click.echo(json.dumps(told) if as_json else words)
 
 
+def two(paths: Sequence[Path]) -> tuple[Path, Path]:
+    """Return the two paths that scoring needs."""
+    if len(paths) != 2:
+        what, how = f"two paths are needed, not {len(paths)}", "give MAPS MASKS, or RUN DATA; see standout eval --help"
+        raise StandoutError("usage", what, "", how, exit_code=EXIT_USAGE)
+    return paths[0], paths[1]
+
+
+def show_explanation(paths: Sequence[Path], figure: str, measures: str | None, as_json: bool, **options: Any) -> None:
+    """Say which rules give the maps a published figure."""
+    from standout.evaluate.explain import EACH, explain, explanation_document, explanation_text
+
+    maps, masks = two(paths)
+    keys = None
+    if measures is not None and measures != "all":
+        of_each = [key for key in measures.split(",") if key in EACH]
+        rest = [key for key in measures.split(",") if key not in EACH]
+        keys = [*(chosen_measures(",".join(rest), options["rules"].weighted) if rest else ()), *of_each]
+    told = explain(maps, masks, figure, measures=keys, **options)
+    if as_json:
+        click.echo(json.dumps(explanation_document(told), indent=1, allow_nan=False))
+    else:
+        click.echo(explanation_text(told), nl=False)
+
+
 def _named(given: Sequence[str], option: str) -> list[tuple[str, Path]]:
     found = []
     for word in given:

@@ -5,6 +5,7 @@
 - `compare`: many methods over many sets; `render_comparison`: its tables.
 - `score_shard`, `merge_shards`: the same in parts.
 - `find_significance`: its intervals and tests.
+- `explain`: which rules yield a published figure.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
 """
@@ -12,6 +13,7 @@
 from standout.evaluate.compare import compare
 from standout.evaluate.comparison import Comparison, Series
 from standout.evaluate.comparison_table import render_comparison
+from standout.evaluate.explain import Explanation, explain
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
 from standout.evaluate.score import Rules, Scored, score_maps, score_model
@@ -22,6 +24,7 @@ from standout.evaluate.table import FORMATS, document, render
 __all__ = [
     "FORMATS",
     "Comparison",
+    "Explanation",
     "Problem",
     "Rules",
     "Scored",
@@ -30,6 +33,7 @@ __all__ = [
     "Significance",
     "compare",
     "document",
+    "explain",
     "find_significance",
     "merge_shards",
     "picture_grid",

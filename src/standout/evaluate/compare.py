@@ -21,7 +21,7 @@ from standout.evaluate.plan import Planned, plan_comparison, refuse_comparison
 from standout.evaluate.score import Loaded, Progress, Rules, at_mask_size, in_order, loaded_or_problem
 from standout.evaluate.stored import packed
 from standout.images import read_map, read_mask
-from standout.metrics import MaskWeights, mask_weights, score_picture
+from standout.metrics import MaskWeights, find_protocol, mask_weights, score_picture
 from standout.metrics.counts import check_mask
 
 
@@ -153,12 +153,13 @@ def _scored(
 def _score_mask(task: Task, rules: Rules) -> list[Outcome]:
     """Return the outcome of each map of the task; what weighted F needs of the mask is made once."""
     weights: MaskWeights | None = None
+    above = find_protocol(rules.protocol).mask_above
     outcomes: list[Outcome] = []
     for loaded in _loaded(task, rules):
         if isinstance(loaded, Problem):
             outcomes.append(loaded)
             continue
-        if rules.weighted and weights is None and (foreground := check_mask(loaded.mask)).any():
+        if rules.weighted and weights is None and (foreground := check_mask(loaded.mask, above)).any():
             weights = mask_weights(foreground)
         score = score_picture(
             loaded.map, loaded.mask, protocol=rules.protocol, weighted=rules.weighted, weights=weights

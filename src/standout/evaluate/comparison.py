@@ -14,6 +14,7 @@ from standout.evaluate.plan import Planned, refuse_comparison
 from standout.evaluate.score import Rules, Scored, tally
 from standout.evaluate.stored import unpacked
 from standout.metrics import MEASURES, PictureScore
+from standout.metrics.curves import THRESHOLDS
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +43,10 @@ def picture_measures(score: PictureScore) -> dict[str, float]:
 
     `weighted_f` is absent where it was left out.
     """
-    _, _, f, e = score.curves()
+    curves = score.curves()
+    if score.protocol.thresholds == THRESHOLDS - 1:
+        curves = np.delete(curves, THRESHOLDS - 2, axis=1)
+    _, _, f, e = curves
     values = {
         "mae": score.mae,
         "f_max": float(f.max()),

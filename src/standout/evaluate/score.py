@@ -17,7 +17,7 @@ from standout.errors import StandoutError
 from standout.evaluate.ledger import ScoreLedger
 from standout.evaluate.pairs import Found, Item, Problem, pair_maps, pair_pictures, refuse
 from standout.images import as_levels, fit_mask, read_image, read_map, read_mask, resize, resize_map
-from standout.metrics import DEFAULT_PROTOCOL, PictureScore, Protocol, SaliencyMeasures, score_picture
+from standout.metrics import DEFAULT_PROTOCOL, PictureScore, Protocol, SaliencyMeasures, find_protocol, score_picture
 
 if TYPE_CHECKING:
     from standout.predict import Segmenter
@@ -284,8 +284,15 @@ def at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded:
             where,
             "leave --strict-size out, or write maps at their pictures' sizes",
         )
-    shrink = resize if map.dtype == np.uint8 else resize_map
-    return Loaded(shrink(map, mask.shape), mask, True)
+    return Loaded(resized_map(map, mask.shape, find_protocol(rules.protocol).resize), mask, True)
+
+
+def resized_map(map: Pixels, size: tuple[int, ...], rule: str) -> Pixels:  # noqa: A002 - the field's word
+    """Return the map at another size, "bilinear" or "nearest"; an 8-bit map stays one."""
+    if rule == "nearest":
+        at = [(2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, map.shape, strict=True)]
+        return np.ascontiguousarray(map[np.ix_(*at)])
+    return resize(map, (size[0], size[1])) if map.dtype == np.uint8 else resize_map(map, (size[0], size[1]))
 
 
 @functools.lru_cache(maxsize=2)

@@ -60,7 +60,8 @@ def document(scores: Sequence[Scored], command: str = "") -> dict[str, Any]:
         "command": command,
         "partial": partial_mark(scores),
         "protocol": scores[0].protocol.name,
-        "scaling": scores[0].protocol.scaling,
+        "protocol_version": scores[0].protocol.version,
+        "scaling": scores[0].protocol.told,
         "thresholds": THRESHOLDS,
         "resize": RESIZE_RULE,
         "versions": _versions(),
@@ -98,7 +99,8 @@ def rules_told(scores: Sequence[Scored]) -> list[str]:
     """Return the mark PARTIAL where it is due, and the rules that all rows share."""
     rules = scores[0].protocol
     partial = partial_mark(scores)
-    told = f"protocol {rules.name}: {rules.scaling}; thresholds {THRESHOLDS}; standout {__version__}"
+    named = f"protocol {rules.name} (version {rules.version})"
+    told = f"{named}: {rules.told}; thresholds {THRESHOLDS}; standout {__version__}"
     return [partial, told] if partial else [told]
 
 

@@ -55,8 +55,8 @@ class PictureCounts(NamedTuple):
         return int(self.counts[:, 1].sum())
 
 
-def check_mask(mask: object) -> NDArray[np.bool_]:
-    """Return the mask as (H, W) bool: bool as it is, uint8 where it is above 128.
+def check_mask(mask: object, above: int = 128) -> NDArray[np.bool_]:
+    """Return the mask as (H, W) bool: bool as it is, uint8 where it lies above a level.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def check_mask(mask: object) -> NDArray[np.bool_]:
     if not isinstance(mask, np.ndarray) or mask.dtype not in (np.bool_, np.uint8):
         raise TypeError(f"a mask must be a NumPy array of bool or uint8 (above 128 is foreground), not {_kind(mask)}")
     _check_shape(mask, "mask")
-    return mask if mask.dtype == np.bool_ else np.asarray(mask > 128)
+    return mask if mask.dtype == np.bool_ else np.asarray(mask > above)
 
 
 def check_map(map: object) -> Pixels:  # noqa: A002 - the field's word

@@ -77,6 +77,11 @@ def e_measure(found: Found, foreground: int, pixels: int) -> Floats:
     return np.asarray(aligned / (pixels - 1 + EPSILON), dtype=np.float64)
 
 
+def over_all_pixels(e: Floats, pixels: int) -> Floats:
+    """Return E divided by all pixels instead of one less: at most 1, also where rounding went up."""
+    return np.asarray(np.minimum(e * ((pixels - 1 + EPSILON) / pixels), 1), dtype=np.float64)
+
+
 def intersection_over_union(found: Found, foreground: int) -> float:
     """Return intersection over union of the pixels at 8-bit level 128 or above; 0 where both are empty."""
     at = THRESHOLDS - 1 - IOU_LEVEL

@@ -54,10 +54,7 @@ class ExactSum:
 
     def mean(self, count: int) -> Floats:
         """Return the sum divided by `count`, correctly rounded."""
-        flat = self.parts.reshape(len(_WEIGHTS), -1)
-        below = count << 64
-        means = [
-            sum(int(part) << shift for part, shift in zip(column, (96, 64, 32, 0), strict=True)) / below
-            for column in flat.T
-        ]
-        return np.array(means).reshape(self.parts.shape[1:])
+        # Python's whole numbers have no end and divide with one rounding; arrays of them are quicker than a loop.
+        first, second, third, last = self.parts.reshape(len(_WEIGHTS), -1).astype(object)
+        whole = ((first * 2**32 + second) * 2**32 + third) * 2**32 + last
+        return np.array(whole / (count << 64), dtype=np.float64).reshape(self.parts.shape[1:])
