@@ -37,7 +37,8 @@ MODELS = (".onnx", ".safetensors")
 # Which options have a meaning for which work; any other is refused, never ignored.
 SCORED = frozenset({"protocol", "part", "weighted", "allow_missing", "strict_size", "map_scale", "mask_class", "jobs"})
 SHOWN = frozenset({"format_", "as_json", "output", "overwrite"})
-COMPARED = frozenset({"maps", "masks"})
+COMPARED = frozenset({"maps", "masks", "attributes", "cache"})
+SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
 EXPLAINED = frozenset({
     "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
 })  # fmt: skip
@@ -53,6 +54,8 @@ TABLES = frozenset({"measures", "significance", "records"})
 @click.option("--measures", metavar="KEY,KEY", help="The columns of a comparison; all, or some of docs/measures.md.")
 @click.option("--significance", is_flag=True,
               help="Of a comparison: a star where a method is better than all others beyond doubt.")  # fmt: skip
+@click.option("--attributes", is_flag=True,
+              help="Of a comparison: scores by size, parts, border, contrast, complexity, concavity.")  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
 @click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
@@ -87,6 +90,7 @@ def evaluate(
     masks: tuple[str, ...],
     measures: str | None,
     significance: bool,
+    attributes: bool,
     shard: str | None,
     explain: str | None,
     cache: Path | None,
@@ -126,8 +130,8 @@ def evaluate(
         show_explanation(paths, explain, measures, as_json, rules=rules, part=part, jobs=jobs, progress=track)
         return
     if shard is not None:
-        only(context, COMPARED | SCORED | {"shard", "cache", "output", "overwrite", "as_json"}, "beside --shard")
-        write_shard(maps, masks, shard, output, overwrite, as_json, cache=cache, **scoring)
+        only(context, COMPARED | SCORED | SHARDED, "beside --shard")
+        write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, cache=cache)
         return
     check_outputs(output, records, overwrite)
     if paths[:1] == (Path("merge"),):
@@ -135,9 +139,9 @@ def evaluate(
         comparison = merge(paths[1:])
         text, show = tables_of(comparison, chosen_measures(measures, comparison.rules.weighted), significance)
     elif maps or masks:
-        only(context, COMPARED | SCORED | TABLES | SHOWN | {"cache"}, "beside --maps and --masks")
+        only(context, COMPARED | SCORED | TABLES | SHOWN, "beside --maps and --masks")
         keys = chosen_measures(measures, weighted)
-        comparison = compare_named(maps, masks, cache=cache, **scoring)
+        comparison = compare_named(maps, masks, attributes=attributes, cache=cache, **scoring)
         text, show = tables_of(comparison, keys, significance)
     else:
         only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")

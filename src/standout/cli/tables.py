@@ -104,7 +104,7 @@ def write_shard(
     refuse_existing(output, overwrite)
     text = score_shard(_named(maps, "--maps"), _named(masks, "--masks"), part, **options)
     write(output[0], text, overwrite)
-    told = {"schema": 1, "shard": list(part), "maps": text.count("\n") - 1, "output": str(output[0])}
+    told = {"schema": 1, "shard": list(part), "maps": text.count('{"series": '), "output": str(output[0])}
     words = f"shard {part.part} of {part.parts}: {told['maps']} maps; put all together with standout eval merge"
     click.echo(json.dumps(told) if as_json else words)
 
@@ -193,7 +193,13 @@ def table_of(scores: Sequence[Scored]) -> tuple[Text, Callable[[], None]]:
 
 def tables_of(comparison: Comparison, keys: Sequence[str], tested: bool) -> tuple[Text, Callable[[], None]]:
     """Return how to write a comparison in a format, and how to show it to a person; `tested` adds significance."""
-    from standout.evaluate.comparison_table import blocks, comparison_notes, plain_mark, render_comparison
+    from standout.evaluate.comparison_table import (
+        blocks,
+        by_attribute,
+        comparison_notes,
+        plain_mark,
+        render_comparison,
+    )
     from standout.evaluate.significance import find_significance
 
     command = command_line()
@@ -202,7 +208,9 @@ def tables_of(comparison: Comparison, keys: Sequence[str], tested: bool) -> tupl
     return (
         lambda format_: render_comparison(comparison, format_, keys=keys, significance=significance, command=command),
         lambda: _show(
-            blocks(comparison, keys, significance, plain_mark), comparison_notes(comparison, significance), partial
+            [*blocks(comparison, keys, significance, plain_mark), *by_attribute(comparison, keys)],
+            comparison_notes(comparison, significance),
+            partial,
         ),
     )
 

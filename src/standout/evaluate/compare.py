@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from standout import __version__
 from standout.data.layouts import TEST
 from standout.errors import StandoutError
+from standout.evaluate.attributes import Attributes, colour_contrast, picture_attributes
 from standout.evaluate.cache import ScoreCache
 from standout.evaluate.comparison import Comparison, Outcome, Picture, gather, refuse_incomplete
 from standout.evaluate.pairs import Item, Problem
 from standout.evaluate.plan import Planned, plan_comparison, refuse_comparison
 from standout.evaluate.score import Loaded, Progress, Rules, at_mask_size, in_order, loaded_or_problem
 from standout.evaluate.stored import packed
-from standout.images import read_map, read_mask
+from standout.images import fit_mask, read_image, read_map, read_mask
 from standout.metrics import MaskWeights, find_protocol, mask_weights, score_picture
 from standout.metrics.counts import check_mask
 
@@ -32,6 +33,7 @@ class Task(NamedTuple):
     name: str
     mask: Path
     maps: tuple[tuple[int, Path], ...]
+    image: Path | None = None
 
 
 def compare(
@@ -41,6 +43,7 @@ def compare(
     rules: Rules = Rules(),  # noqa: B008 - immutable
     part: str | None = TEST,
     allow_missing: bool = False,
+    attributes: bool = False,
     jobs: int = 1,
     cache: str | Path | None = None,
     progress: Progress | None = None,
@@ -55,6 +58,7 @@ def compare(
     masks : (name of the set, its masks): a folder of masks, a data set, or a list file.
     part : "train", "validation" or "test" of a data set.
     allow_missing : score what there is and mark the table PARTIAL, instead of refusing.
+    attributes : measure also each picture's size, parts, contrast and so on, see `standout.evaluate.attributes`.
     jobs : processes; 0 for all processors. Their number changes no digit.
     cache : a file that keeps every score by the content of its map and mask; what is in it is not scored again.
 
@@ -64,10 +68,11 @@ def compare(
         or none of a folder could be scored. Exit code 2, see `plan_comparison`.
     """
     plan = plan_comparison(maps, masks, part=part)
+    tasks = tasks_of(plan)
     outcomes = score_tasks(
-        plan, tasks_of(plan), rules=rules, allow_missing=allow_missing, jobs=jobs, cache=cache, progress=progress
+        plan, tasks, rules=rules, allow_missing=allow_missing, jobs=jobs, cache=cache, progress=progress
     )
-    comparison = gather(plan, outcomes, rules)
+    comparison = gather(plan, outcomes, rules, attributes_of(tasks, rules, jobs) if attributes else {})
     refuse_incomplete(comparison, allow_missing)
     return comparison
 
@@ -80,7 +85,13 @@ def tasks_of(plan: Sequence[Planned]) -> list[Task]:
         for at, item in sorted(of_set, key=lambda one: (one[1].name, one[0])):
             found.setdefault((data, item.name), []).append((at, item))
     return [
-        Task(data, name, items[0][1].mask, tuple((at, item.source) for at, item in items))
+        Task(
+            data,
+            name,
+            items[0][1].mask,
+            tuple((at, item.source) for at, item in items),
+            plan[items[0][0]].found.images.get(name),
+        )
         for (data, name), items in found.items()
     ]
 
@@ -118,6 +129,29 @@ def score_tasks(
     if not allow_missing and any(isinstance(outcome, Problem) for found in outcomes for _, outcome in found):
         raise _refusal(plan, outcomes)
     return outcomes
+
+
+def attributes_of(tasks: Sequence[Task], rules: Rules, jobs: int) -> dict[tuple[str, str], Attributes]:
+    """Return the attributes of each task's picture by (set, name); of unreadable masks there are none."""
+    found = in_order(functools.partial(_attributes, rules=rules), tasks, jobs)
+    return {(task.data, task.name): own for task, own in zip(tasks, found, strict=True) if own is not None}
+
+
+def _attributes(task: Task, rules: Rules) -> Attributes | None:
+    try:
+        label = read_mask(task.mask, class_index=rules.mask_class)
+    except StandoutError:  # told where it is scored
+        return None
+    above = find_protocol(rules.protocol).mask_above
+    own = picture_attributes(label.values > above)
+    if task.image is None:
+        return own
+    try:
+        fitted = fit_mask(label, read_image(task.image), hard=True)
+    except StandoutError:  # the picture plays no part in the scores; its contrast stays open
+        return own
+    inside = fitted.mask.values > above
+    return own._replace(contrast=colour_contrast(inside, fitted.picture.pixels) if 0 < own.size < 1 else None)
 
 
 def _refusal(plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Outcome]]]) -> StandoutError:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from standout.evaluate.attributes import Attributes
 from standout.evaluate.pairs import Problem
 from standout.evaluate.plan import Planned, refuse_comparison
 from standout.evaluate.score import Rules, Scored, tally
@@ -81,10 +83,14 @@ class Series(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Every series of a comparison: set by set, in each the methods in their order, in each the runs."""
+    """Every series of a comparison: set by set, in each the methods in their order, in each the runs.
+
+    attributes : of each picture by (set, name), where they were asked for.
+    """
 
     rules: Rules
     series: tuple[Series, ...]
+    attributes: Mapping[tuple[str, str], Attributes] = MappingProxyType({})
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -114,9 +120,14 @@ class Comparison(NamedTuple):
                     "schema": 1, **key, "name": picture.name, **picture_measures(score),
                     "pixels": score.pixels, "foreground": score.foreground,
                     "constant_map": score.constant_map, "resized": picture.resized,
+                    **self._attributes(series.data, picture.name),
                 }  # fmt: skip
             for problem in series.scored.problems:
                 yield {"schema": 1, **key, "name": problem.name, "problem": problem.kind, "text": problem.text}
+
+    def _attributes(self, data: str, name: str) -> dict[str, Any]:
+        own = self.attributes.get((data, name))
+        return {} if own is None else {"attributes": own._asdict()}
 
     def records_text(self) -> str:
         """Return the records as JSON lines."""
@@ -126,7 +137,12 @@ class Comparison(NamedTuple):
 Outcome = Picture | Problem
 
 
-def gather(plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Outcome]]], rules: Rules) -> Comparison:
+def gather(
+    plan: Sequence[Planned],
+    outcomes: Sequence[Sequence[tuple[str, Outcome]]],
+    rules: Rules,
+    attributes: Mapping[tuple[str, str], Attributes] = MappingProxyType({}),
+) -> Comparison:
     """Return the comparison from the outcomes of each series, in any order of the names: the sums are exact."""
     series = []
     for planned, found in zip(plan, outcomes, strict=True):
@@ -138,7 +154,7 @@ def gather(plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Outco
         scored = tally(planned.label, None, planned.found, rules, told)
         pictures = tuple(outcome for _, outcome in ordered if isinstance(outcome, Picture))
         series.append(Series(planned.method, planned.run, planned.data, scored, pictures))
-    return Comparison(rules, tuple(series))
+    return Comparison(rules, tuple(series), attributes)
 
 
 def refuse_incomplete(comparison: Comparison, allow_missing: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from standout.errors import printable
+from standout.evaluate.attribute_scores import Block, attribute_blocks, attribute_rows
 from standout.evaluate.comparison import COMPARED, LOWER_IS_BETTER, Comparison, Series
 from standout.evaluate.significance import Significance
 from standout.evaluate.table import (
@@ -129,6 +130,8 @@ def comparison_document(
     stored = document(_rows(comparison), command)
     for row, series in zip(stored["rows"], comparison.series, strict=True):
         row.update({"method": printable(series.method), "run": series.run, "set": printable(series.data)})
+    if comparison.attributes:
+        stored["attributes"] = attribute_rows(comparison)
     stored["summary"] = [
         {
             "set": printable(data),
@@ -173,7 +176,7 @@ def comparison_notes(comparison: Comparison, significance: Significance | None =
 
 def blocks(
     comparison: Comparison, keys: Sequence[str], significance: Significance | None, mark: Callable[[Figure], str]
-) -> list[tuple[list[str], list[list[str]]]]:
+) -> list[Block]:
     """Return heading and rows of each set; the heading starts with the set's name."""
     found = []
     for data in comparison.sets:
@@ -205,9 +208,7 @@ def _measured(comparison: Comparison) -> list[str]:
 def _table(shown: Shown) -> str:
     comparison, keys, significance, _ = shown
     made = blocks(comparison, keys, significance, plain_mark)
-    widths = [
-        max(map(len, column)) for column in zip(*(row for head, rows in made for row in (head, *rows)), strict=True)
-    ]
+    widths = _widths(made)
     told = comparison_notes(comparison, significance)
     lines = [told.pop(0)] if partial_mark(_rows(comparison)) else []
     for heading, rows in made:
@@ -218,7 +219,23 @@ def _table(shown: Shown) -> str:
                 for at_column, (cell, width) in enumerate(zip(cells, widths, strict=True))
             ).rstrip())  # fmt: skip
         lines.append("")
+    for heading, rows in by_attribute(comparison, keys):
+        widths = _widths([(heading, rows)])
+        for row in (heading, *rows):
+            columns = zip(row[1:], widths[1:], strict=True)
+            lines.append("  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in columns)]))
+        lines.append("")
     return "\n".join([*lines, *told]) + "\n"
+
+
+def _widths(made: Sequence[Block]) -> list[int]:
+    every = (row for heading, rows in made for row in (heading, *rows))
+    return [max(map(len, column)) for column in zip(*every, strict=True)]
+
+
+def by_attribute(comparison: Comparison, keys: Sequence[str]) -> list[Block]:
+    """Return the blocks of scores by attribute, none where no attributes were measured."""
+    return attribute_blocks(comparison, keys) if comparison.attributes else []
 
 
 def _json(shown: Shown) -> str:
@@ -260,9 +277,10 @@ def _markdown(shown: Shown) -> str:
     comparison, keys, significance, _ = shown
     told = comparison_notes(comparison, significance)
     lines = [f"**{told.pop(0)}**", ""] if partial_mark(_rows(comparison)) else []
-    for heading, rows in blocks(comparison, keys, significance, _markdown_mark):
+    made = [*blocks(comparison, keys, significance, _markdown_mark), *by_attribute(comparison, keys)]
+    for heading, rows in made:
         lines.append("| " + " | ".join(map(markdown_text, heading)) + " |")
-        lines.append("| " + " | ".join(["---", *(["---:"] * len(keys))]) + " |")
+        lines.append("| " + " | ".join(["---", *(["---:"] * (len(heading) - 1))]) + " |")
         lines += ["| " + " | ".join([markdown_text(row[0]), *row[1:]]) + " |" for row in rows]
         lines.append("")
     return "\n".join([*lines, *(f"{markdown_text(line)}  " for line in told)]).rstrip() + "\n"
@@ -305,6 +323,15 @@ def _latex(shown: Shown) -> str:
         r"\end{tabular}}",
         r"\end{table*}",
     ]
+    for heading, rows in by_attribute(comparison, keys):
+        title, *groups = map(latex_text, heading)
+        lines += [
+            "", r"\begin{table}", r"\centering", rf"\caption{{{partial}{'. ' * bool(partial)}{title}.}}",
+            r"\resizebox{\linewidth}{!}{%", r"\begin{tabular}{l" + "r" * len(groups) + "}", r"\toprule",
+            " & ".join(["Method", *groups]) + r" \\", r"\midrule",
+            *(" & ".join(map(latex_text, row)) + r" \\" for row in rows),
+            r"\bottomrule", r"\end{tabular}}", r"\end{table}",
+        ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

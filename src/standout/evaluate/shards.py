@@ -12,7 +12,8 @@ from standout import __version__
 from standout.data.layouts import TEST
 from standout.data.pairs import shown
 from standout.errors import EXIT_USAGE, StandoutError
-from standout.evaluate.compare import score_tasks, tasks_of
+from standout.evaluate.attributes import Attributes
+from standout.evaluate.compare import attributes_of, score_tasks, tasks_of
 from standout.evaluate.comparison import Comparison, Outcome, Picture, gather, refuse_incomplete
 from standout.evaluate.pairs import Found, Problem
 from standout.evaluate.plan import Planned, plan_comparison
@@ -51,6 +52,8 @@ def score_shard(
     *,
     rules: Rules = Rules(),  # noqa: B008 - immutable
     part: str | None = TEST,
+    attributes: bool = False,
+    jobs: int = 1,
     **options: Any,
 ) -> str:
     """Score every n-th mask of a comparison and return the shard's file; parameters and errors as `compare`.
@@ -59,15 +62,21 @@ def score_shard(
     """
     plan = plan_comparison(maps, masks, part=part)
     tasks = tasks_of(plan)[shard.part - 1 :: shard.parts]
-    return shard_text(shard, plan, score_tasks(plan, tasks, rules=rules, **options), rules)
+    outcomes = score_tasks(plan, tasks, rules=rules, jobs=jobs, **options)
+    return shard_text(shard, plan, outcomes, rules, attributes_of(tasks, rules, jobs) if attributes else None)
 
 
 def shard_text(
-    shard: Shard, plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Outcome]]], rules: Rules
+    shard: Shard,
+    plan: Sequence[Planned],
+    outcomes: Sequence[Sequence[tuple[str, Outcome]]],
+    rules: Rules,
+    attributes: Mapping[tuple[str, str], Attributes] | None = None,
 ) -> str:
-    """Return a scored shard as JSON lines: what the whole comparison is, then each outcome."""
+    """Return a scored shard as JSON lines: what the whole comparison is, then each outcome, then the attributes."""
     head = {
         "schema": SCHEMA, "kind": KIND, "version": __version__, "shard": list(shard), "rules": rules._asdict(),
+        "attributes": attributes is not None,
         "plan": [
             {
                 "method": planned.method, "run": planned.run, "set": planned.data, "expected": planned.found.expected,
@@ -78,7 +87,10 @@ def shard_text(
             for planned in plan
         ],
     }  # fmt: skip
-    return "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in (head, *_lines(outcomes)))
+    measured = [
+        {"set": data, "name": name, "attributes": own._asdict()} for (data, name), own in (attributes or {}).items()
+    ]
+    return "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in (head, *_lines(outcomes), *measured))
 
 
 def _lines(outcomes: Sequence[Sequence[tuple[str, Outcome]]]) -> Iterator[dict[str, Any]]:
@@ -94,6 +106,7 @@ class _Part(NamedTuple):
     path: Path
     head: Mapping[str, Any]
     outcomes: list[tuple[int, str, Outcome]]
+    attributes: dict[tuple[str, str], Attributes]
     plan_hash: str
 
 
@@ -140,7 +153,12 @@ def merge_shards(paths: Iterable[str | Path]) -> Comparison:
         if sorted(name for name, _ in of_series) != sorted(stored["names"]):
             raise _damaged(first.path, f"the shards do not hold every picture of {plan[-1].label} once")
         outcomes.append(of_series)
-    comparison = gather(plan, outcomes, rules)
+    # In the order in which one run finds them, whatever the order of the shards.
+    sets = [planned.data for planned in plan]
+    measured = sorted(
+        (one for part in parts for one in part.attributes.items()), key=lambda one: (sets.index(one[0][0]), one[0][1])
+    )
+    comparison = gather(plan, outcomes, rules, dict(measured))
     refuse_incomplete(comparison, allow_missing=True)
     return comparison
 
@@ -160,7 +178,11 @@ def _read(path: Path) -> _Part:
                 f"score it anew with {__version__}", exit_code=EXIT_USAGE,
             )  # fmt: skip
         outcomes: list[tuple[int, str, Outcome]] = []
+        measured = {}
         for line in rest:
+            if "attributes" in line:
+                measured[line["set"], line["name"]] = Attributes(**line["attributes"])
+                continue
             told: Outcome = (
                 Problem(*line["problem"])
                 if "problem" in line
@@ -173,7 +195,7 @@ def _read(path: Path) -> _Part:
         told_hash = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise _damaged(path, "this is no shard of a comparison") from error
-    return _Part(path, head, outcomes, told_hash)
+    return _Part(path, head, outcomes, measured, told_hash)
 
 
 def _damaged(path: Path, what: str) -> StandoutError:
