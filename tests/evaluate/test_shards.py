@@ -184,3 +184,11 @@ def test_options_without_meaning_for_merging_are_refused(studio, tmp_path):
         done = standout_eval("merge", *files, *option)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"has no meaning to merge: {option[0]}" in done.stderr.replace("--weighted", "--no-weighted")
+
+
+def test_a_folder_of_maps_called_merge_is_still_scored(studio, tmp_path, monkeypatch):
+    shutil.copytree(studio / "a" / "ECSSD", tmp_path / "merge")
+    monkeypatch.chdir(tmp_path)
+    done = standout_eval("merge", studio / "masks" / "ECSSD", "--no-weighted")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("merge ")

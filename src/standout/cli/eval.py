@@ -134,7 +134,8 @@ def evaluate(
         write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, cache=cache)
         return
     check_outputs(output, records, overwrite)
-    if paths[:1] == (Path("merge"),):
+    # A folder of maps may be called merge; then the other path is a folder too, which no shard is.
+    if paths[:1] == (Path("merge"),) and not (len(paths) == 2 and paths[1].is_dir()):
         only(context, TABLES | SHOWN | {"paths"}, "to merge")
         comparison = merge(paths[1:])
         text, show = tables_of(comparison, chosen_measures(measures, comparison.rules.weighted), significance)
