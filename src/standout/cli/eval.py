@@ -22,6 +22,7 @@ from standout.cli.tables import (
     track,
     two,
     write,
+    write_plots,
     write_shard,
 )
 from standout.errors import EXIT_USAGE, StandoutError
@@ -42,7 +43,7 @@ SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
 EXPLAINED = frozenset({
     "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
 })  # fmt: skip
-TABLES = frozenset({"measures", "significance", "records"})
+TABLES = frozenset({"measures", "significance", "records", "plots"})
 
 
 @click.command()
@@ -60,6 +61,8 @@ TABLES = frozenset({"measures", "significance", "records"})
               help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
 @click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False),
+              help="Of a comparison: draw PR, F and E curves and thresholds here, as PDF, PNG and SVG.")  # fmt: skip
 @click.option("--shard", metavar="I/N",
               help="Of a comparison: score every N-th mask and write a part for `standout eval merge`.")  # fmt: skip
 @click.option("--explain", metavar="FIGURE", help="Say which rules give MAPS a published figure, like 0.806.")
@@ -91,6 +94,7 @@ def evaluate(
     measures: str | None,
     significance: bool,
     attributes: bool,
+    plots: Path | None,
     shard: str | None,
     explain: str | None,
     cache: Path | None,
@@ -133,7 +137,7 @@ def evaluate(
         only(context, COMPARED | SCORED | SHARDED, "beside --shard")
         write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, cache=cache)
         return
-    check_outputs(output, records, overwrite)
+    check_outputs(output, records, plots, overwrite)
     # A folder of maps may be called merge; then the other path is a folder too, which no shard is.
     if paths[:1] == (Path("merge"),) and not (len(paths) == 2 and paths[1].is_dir()):
         only(context, TABLES | SHOWN | {"paths"}, "to merge")
@@ -151,6 +155,8 @@ def evaluate(
         text, show = table_of(scores)
     if records is not None:
         write(records, comparison.records_text(), overwrite)
+    if plots is not None:
+        write_plots(plots, comparison, overwrite)
     for path in output:
         write(path, text(format_of(path)), overwrite)
     if format_ == "table" and sys.stdout.isatty():

@@ -21,11 +21,17 @@ Text = Callable[[str], str]
 """Gives the table in a format."""
 
 
-def check_outputs(output: Iterable[Path], records: Path | None, overwrite: bool) -> None:
-    """Refuse, before anything is scored, an output of no format that we write or one that exists."""
+def check_outputs(output: Iterable[Path], records: Path | None, plots: Path | None, overwrite: bool) -> None:
+    """Refuse, before anything is scored, an output of no format that we write, one that exists, or plots in vain."""
+    drawn: list[Path] = []
+    if plots is not None:
+        from standout.evaluate.plots import check_plotting, plot_names
+
+        check_plotting()
+        drawn = [plots / name for name in plot_names()]
     for path in output:
         format_of(path)
-    refuse_existing((*output, *([records] if records else [])), overwrite)
+    refuse_existing((*output, *([records] if records else []), *drawn), overwrite)
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
@@ -66,6 +72,15 @@ def write(path: Path, text: str, overwrite: bool) -> None:
     from standout.files import atomic_write
 
     atomic_write(path, text.encode("utf-8", "surrogatepass"), overwrite=overwrite)
+
+
+def write_plots(folder: Path, comparison: Comparison, overwrite: bool) -> None:
+    """Draw a comparison's curves into a folder, which is made where it is missing."""
+    from standout.evaluate.plots import plot_comparison
+    from standout.files import atomic_write
+
+    for name, content in plot_comparison(comparison).items():
+        atomic_write(folder / name, content, overwrite=overwrite)
 
 
 def compare_named(maps: Sequence[str], masks: Sequence[str], **options: Any) -> Comparison:

@@ -5,6 +5,7 @@
 - `compare`: many methods over many sets; `render_comparison`: its tables.
 - `score_shard`, `merge_shards`: the same in parts.
 - `find_significance`: its intervals and tests.
+- `plot_comparison`: its curves as a paper prints them.
 - `explain`: which rules yield a published figure.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
@@ -16,6 +17,7 @@ from standout.evaluate.comparison_table import render_comparison
 from standout.evaluate.explain import Explanation, explain
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
+from standout.evaluate.plots import plot_comparison
 from standout.evaluate.score import Rules, Scored, score_maps, score_model
 from standout.evaluate.shards import Shard, merge_shards, score_shard
 from standout.evaluate.significance import Significance, find_significance
@@ -37,6 +39,7 @@ __all__ = [
     "find_significance",
     "merge_shards",
     "picture_grid",
+    "plot_comparison",
     "render",
     "render_comparison",
     "score_maps",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from standout.evaluate.plots import COLOURS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00", "#333333")
 INK, SOFT, RULE = "#222222", "#666666", "#dddddd"
 SMOOTHED_SHARE = 0.04
 SHOWN_HIGHER = {"f_max": "F max", "s": "S", "e_max": "E max", "iou": "IoU"}
