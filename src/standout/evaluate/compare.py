@@ -16,7 +16,7 @@ from standout.data.layouts import TEST
 from standout.errors import StandoutError
 from standout.evaluate.attributes import Attributes, colour_contrast, picture_attributes
 from standout.evaluate.cache import ScoreCache
-from standout.evaluate.comparison import Comparison, Outcome, Picture, gather, refuse_incomplete
+from standout.evaluate.comparison import Comparison, Files, Outcome, Picture, gather, refuse_incomplete
 from standout.evaluate.pairs import Item, Problem
 from standout.evaluate.plan import Planned, plan_comparison, refuse_comparison
 from standout.evaluate.score import Loaded, Progress, Rules, at_mask_size, in_order, loaded_or_problem
@@ -74,7 +74,7 @@ def compare(
     )
     comparison = gather(plan, outcomes, rules, attributes_of(tasks, rules, jobs) if attributes else {})
     refuse_incomplete(comparison, allow_missing)
-    return comparison
+    return comparison._replace(files=_files(plan, tasks))
 
 
 def tasks_of(plan: Sequence[Planned]) -> list[Task]:
@@ -129,6 +129,15 @@ def score_tasks(
     if not allow_missing and any(isinstance(outcome, Problem) for found in outcomes for _, outcome in found):
         raise _refusal(plan, outcomes)
     return outcomes
+
+
+def _files(plan: Sequence[Planned], tasks: Iterable[Task]) -> dict[tuple[str, str], Files]:
+    return {
+        (task.data, task.name): Files(
+            task.mask, task.image, {(plan[at].method, plan[at].run): path for at, path in task.maps}
+        )
+        for task in tasks
+    }
 
 
 def attributes_of(tasks: Sequence[Task], rules: Rules, jobs: int) -> dict[tuple[str, str], Attributes]:

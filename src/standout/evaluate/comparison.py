@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -82,15 +83,25 @@ class Series(NamedTuple):
         return self.scored.sums.curves()
 
 
+class Files(NamedTuple):
+    """Where one picture of a set lies: its mask, its picture where the set has them, its map by (method, run)."""
+
+    mask: Path
+    image: Path | None
+    maps: Mapping[tuple[str, int], Path]
+
+
 class Comparison(NamedTuple):
     """Every series of a comparison: set by set, in each the methods in their order, in each the runs.
 
     attributes : of each picture by (set, name), where they were asked for.
+    files : of each picture by (set, name); a comparison that was put together from shards has none.
     """
 
     rules: Rules
     series: tuple[Series, ...]
     attributes: Mapping[tuple[str, str], Attributes] = MappingProxyType({})
+    files: Mapping[tuple[str, str], Files] = MappingProxyType({})
 
     @property
     def sets(self) -> tuple[str, ...]:

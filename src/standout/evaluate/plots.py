@@ -78,7 +78,7 @@ def plot_comparison(comparison: Comparison) -> dict[str, bytes]:
     import matplotlib as mpl
 
     told = "; ".join(rules_told([series.scored for series in comparison.series]))
-    style = {
+    style: Any = {
         # Times-like, as papers are set; what that font lacks comes from the next.
         "font.family": ["STIXGeneral", "DejaVu Sans"],
         "mathtext.fontset": "stix",
