@@ -1,6 +1,8 @@
 """What every test shares: one thread, no network, and hypothesis profiles that do not time single examples."""
 
+import importlib.util
 import os
+import shutil
 import socket
 
 # Before torch is imported by any test: two test processes of two spinning threads each take many times longer.
@@ -16,6 +18,38 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("standout")
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSERLESS = (
+    "playwright is not installed" if importlib.util.find_spec("playwright") is None
+    else "no chromium on the path" if BROWSER is None
+    else None
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    if BROWSERLESS is None:
+        return
+    left_out = [item for item in items if item.get_closest_marker("browser")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if BROWSERLESS is not None:
+        terminalreporter.write_line(f"tests marked browser were left out: {BROWSERLESS}")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless browser for the tests that are marked so."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=BROWSER)
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -22,12 +22,12 @@ from standout.cli.tables import (
     track,
     two,
     write,
-    write_plots,
     write_shard,
 )
 from standout.errors import EXIT_USAGE, StandoutError
 
 if TYPE_CHECKING:
+    from standout.evaluate.comparison import Comparison
     from standout.evaluate.score import Scored
 
 # Literal, so that --help loads nothing; a test holds them to the tables in standout.metrics and standout.evaluate.
@@ -43,7 +43,7 @@ SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
 EXPLAINED = frozenset({
     "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
 })  # fmt: skip
-TABLES = frozenset({"measures", "significance", "records", "plots"})
+TABLES = frozenset({"measures", "significance", "records", "plots", "report"})
 
 
 @click.command()
@@ -63,6 +63,8 @@ TABLES = frozenset({"measures", "significance", "records", "plots"})
               help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False),
               help="Of a comparison: draw PR, F and E curves and thresholds here, as PDF, PNG and SVG.")  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False),
+              help="Of a comparison: write one HTML file with table, curves, pictures and errors.")  # fmt: skip
 @click.option("--shard", metavar="I/N",
               help="Of a comparison: score every N-th mask and write a part for `standout eval merge`.")  # fmt: skip
 @click.option("--explain", metavar="FIGURE", help="Say which rules give MAPS a published figure, like 0.806.")
@@ -95,6 +97,7 @@ def evaluate(
     significance: bool,
     attributes: bool,
     plots: Path | None,
+    report: Path | None,
     shard: str | None,
     explain: str | None,
     cache: Path | None,
@@ -137,26 +140,24 @@ def evaluate(
         only(context, COMPARED | SCORED | SHARDED, "beside --shard")
         write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, cache=cache)
         return
-    check_outputs(output, records, plots, overwrite)
+    check_outputs(output, (records, report), plots, overwrite)
+    comparison: Comparison | None = None
     # A folder of maps may be called merge; then the other path is a folder too, which no shard is.
     if paths[:1] == (Path("merge"),) and not (len(paths) == 2 and paths[1].is_dir()):
         only(context, TABLES | SHOWN | {"paths"}, "to merge")
         comparison = merge(paths[1:])
-        text, show = tables_of(comparison, chosen_measures(measures, comparison.rules.weighted), significance)
+        keys = chosen_measures(measures, comparison.rules.weighted)
     elif maps or masks:
         only(context, COMPARED | SCORED | TABLES | SHOWN, "beside --maps and --masks")
         keys = chosen_measures(measures, weighted)
         comparison = compare_named(maps, masks, attributes=attributes, cache=cache, **scoring)
-        text, show = tables_of(comparison, keys, significance)
     else:
         only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")
         source, data = two(paths)
         scores = _scores(source, data, sharpness, {**scoring, "label": label, "ledger": ledger})
         text, show = table_of(scores)
-    if records is not None:
-        write(records, comparison.records_text(), overwrite)
-    if plots is not None:
-        write_plots(plots, comparison, overwrite)
+    if comparison is not None:
+        text, show = tables_of(comparison, keys, significance, records, plots, report, overwrite)
     for path in output:
         write(path, text(format_of(path)), overwrite)
     if format_ == "table" and sys.stdout.isatty():

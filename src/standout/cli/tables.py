@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import atomic_write
 
 if TYPE_CHECKING:
     from standout.evaluate.comparison import Comparison
@@ -21,7 +22,7 @@ Text = Callable[[str], str]
 """Gives the table in a format."""
 
 
-def check_outputs(output: Iterable[Path], records: Path | None, plots: Path | None, overwrite: bool) -> None:
+def check_outputs(output: Iterable[Path], further: Iterable[Path | None], plots: Path | None, overwrite: bool) -> None:
     """Refuse, before anything is scored, an output of no format that we write, one that exists, or plots in vain."""
     drawn: list[Path] = []
     if plots is not None:
@@ -31,7 +32,7 @@ def check_outputs(output: Iterable[Path], records: Path | None, plots: Path | No
         drawn = [plots / name for name in plot_names()]
     for path in output:
         format_of(path)
-    refuse_existing((*output, *([records] if records else []), *drawn), overwrite)
+    refuse_existing((*output, *(path for path in further if path), *drawn), overwrite)
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
@@ -69,18 +70,7 @@ def only(context: click.Context, allowed: frozenset[str], where: str) -> None:
 
 def write(path: Path, text: str, overwrite: bool) -> None:
     """Give a finished text its name."""
-    from standout.files import atomic_write
-
     atomic_write(path, text.encode("utf-8", "surrogatepass"), overwrite=overwrite)
-
-
-def write_plots(folder: Path, comparison: Comparison, overwrite: bool) -> None:
-    """Draw a comparison's curves into a folder, which is made where it is missing."""
-    from standout.evaluate.plots import plot_comparison
-    from standout.files import atomic_write
-
-    for name, content in plot_comparison(comparison).items():
-        atomic_write(folder / name, content, overwrite=overwrite)
 
 
 def compare_named(maps: Sequence[str], masks: Sequence[str], **options: Any) -> Comparison:
@@ -206,8 +196,19 @@ def table_of(scores: Sequence[Scored]) -> tuple[Text, Callable[[], None]]:
     )
 
 
-def tables_of(comparison: Comparison, keys: Sequence[str], tested: bool) -> tuple[Text, Callable[[], None]]:
-    """Return how to write a comparison in a format, and how to show it to a person; `tested` adds significance."""
+def tables_of(
+    comparison: Comparison,
+    keys: Sequence[str],
+    tested: bool,
+    records: Path | None,
+    plots: Path | None,
+    report: Path | None,
+    overwrite: bool,
+) -> tuple[Text, Callable[[], None]]:
+    """Write what else is asked for of a comparison; return how to write its tables, and how to show them to a person.
+
+    `tested` adds significance.
+    """
     from standout.evaluate.comparison_table import (
         blocks,
         by_attribute,
@@ -219,6 +220,17 @@ def tables_of(comparison: Comparison, keys: Sequence[str], tested: bool) -> tupl
 
     command = command_line()
     significance = find_significance(comparison, keys) if tested else None
+    if records is not None:
+        write(records, comparison.records_text(), overwrite)
+    if plots is not None:
+        from standout.evaluate.plots import plot_comparison
+
+        for name, content in plot_comparison(comparison).items():
+            atomic_write(plots / name, content, overwrite=overwrite)
+    if report is not None:
+        from standout.evaluate.report import report_page
+
+        write(report, report_page(comparison, keys, significance), overwrite)
     partial = any(series.scored.partial for series in comparison.series)
     return (
         lambda format_: render_comparison(comparison, format_, keys=keys, significance=significance, command=command),

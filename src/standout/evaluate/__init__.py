@@ -6,6 +6,7 @@
 - `score_shard`, `merge_shards`: the same in parts.
 - `find_significance`: its intervals and tests.
 - `plot_comparison`: its curves as a paper prints them.
+- `report_page`: all of it as one HTML page.
 - `explain`: which rules yield a published figure.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
@@ -18,6 +19,7 @@ from standout.evaluate.explain import Explanation, explain
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
 from standout.evaluate.plots import plot_comparison
+from standout.evaluate.report import report_page
 from standout.evaluate.score import Rules, Scored, score_maps, score_model
 from standout.evaluate.shards import Shard, merge_shards, score_shard
 from standout.evaluate.significance import Significance, find_significance
@@ -42,6 +44,7 @@ __all__ = [
     "plot_comparison",
     "render",
     "render_comparison",
+    "report_page",
     "score_maps",
     "score_model",
     "score_shard",
