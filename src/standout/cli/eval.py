@@ -43,7 +43,7 @@ SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
 EXPLAINED = frozenset({
     "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
 })  # fmt: skip
-TABLES = frozenset({"measures", "significance", "records", "plots", "report"})
+TABLES = frozenset({"measures", "significance", "records", "plots", "report", "models"})
 
 
 @click.command()
@@ -61,6 +61,8 @@ TABLES = frozenset({"measures", "significance", "records", "plots", "report"})
               help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
 @click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
+@click.option("--model", "models", multiple=True, metavar="NAME=FILE",
+              help="Of a comparison: a method's run or model file; adds what it costs to the table.")  # fmt: skip
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False),
               help="Of a comparison: draw PR, F and E curves and thresholds here, as PDF, PNG and SVG.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False),
@@ -96,6 +98,7 @@ def evaluate(
     measures: str | None,
     significance: bool,
     attributes: bool,
+    models: tuple[str, ...],
     plots: Path | None,
     report: Path | None,
     shard: str | None,
@@ -145,12 +148,12 @@ def evaluate(
     # A folder of maps may be called merge; then the other path is a folder too, which no shard is.
     if paths[:1] == (Path("merge"),) and not (len(paths) == 2 and paths[1].is_dir()):
         only(context, TABLES | SHOWN | {"paths"}, "to merge")
-        comparison = merge(paths[1:])
+        comparison = merge(paths[1:], models)
         keys = chosen_measures(measures, comparison.rules.weighted)
     elif maps or masks:
         only(context, COMPARED | SCORED | TABLES | SHOWN, "beside --maps and --masks")
         keys = chosen_measures(measures, weighted)
-        comparison = compare_named(maps, masks, attributes=attributes, cache=cache, **scoring)
+        comparison = compare_named(maps, masks, models, attributes=attributes, cache=cache, **scoring)
     else:
         only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")
         source, data = two(paths)

@@ -16,6 +16,7 @@ from standout.files import atomic_write
 
 if TYPE_CHECKING:
     from standout.evaluate.comparison import Comparison
+    from standout.evaluate.costs import Cost
     from standout.evaluate.score import Scored
 
 Text = Callable[[str], str]
@@ -73,18 +74,30 @@ def write(path: Path, text: str, overwrite: bool) -> None:
     atomic_write(path, text.encode("utf-8", "surrogatepass"), overwrite=overwrite)
 
 
-def compare_named(maps: Sequence[str], masks: Sequence[str], **options: Any) -> Comparison:
+def compare_named(maps: Sequence[str], masks: Sequence[str], models: Sequence[str], **options: Any) -> Comparison:
     """Compare folders that were given as NAME=DIR; options as `standout.evaluate.compare`."""
     from standout.evaluate import compare
 
-    return compare(_named(maps, "--maps"), _named(masks, "--masks"), **options)
+    methods = _named(maps, "--maps")
+    costs = _costs(models, [name for name, _ in methods])
+    return compare(methods, _named(masks, "--masks"), **options)._replace(costs=costs)
 
 
-def merge(paths: Sequence[Path]) -> Comparison:
+def merge(paths: Sequence[Path], models: Sequence[str]) -> Comparison:
     """Put the shards of a comparison together."""
     from standout.evaluate.shards import merge_shards
 
-    return merge_shards(paths)
+    comparison = merge_shards(paths)
+    return comparison._replace(costs=_costs(models, comparison.methods))
+
+
+def _costs(models: Sequence[str], methods: Sequence[str]) -> dict[str, Cost]:
+    """Return what the methods' models cost, given as NAME=FILE."""
+    if not models:
+        return {}
+    from standout.evaluate.costs import model_costs
+
+    return model_costs(_named(models, "--model"), methods)
 
 
 def write_shard(

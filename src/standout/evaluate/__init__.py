@@ -7,6 +7,7 @@
 - `find_significance`: its intervals and tests.
 - `plot_comparison`: its curves as a paper prints them.
 - `report_page`: all of it as one HTML page.
+- `model_cost`: parameters, multiply-adds, time and memory of a model, for the same table.
 - `explain`: which rules yield a published figure.
 - `render`: scores as a table for the screen, JSON, CSV, Markdown or LaTeX.
 - `picture_grid`: one labelled sheet of pictures, masks and maps.
@@ -15,6 +16,7 @@
 from standout.evaluate.compare import compare
 from standout.evaluate.comparison import Comparison, Series
 from standout.evaluate.comparison_table import render_comparison
+from standout.evaluate.costs import Cost, model_cost, model_costs
 from standout.evaluate.explain import Explanation, explain
 from standout.evaluate.grid import picture_grid
 from standout.evaluate.pairs import Problem
@@ -28,6 +30,7 @@ from standout.evaluate.table import FORMATS, document, render
 __all__ = [
     "FORMATS",
     "Comparison",
+    "Cost",
     "Explanation",
     "Problem",
     "Rules",
@@ -40,6 +43,8 @@ __all__ = [
     "explain",
     "find_significance",
     "merge_shards",
+    "model_cost",
+    "model_costs",
     "picture_grid",
     "plot_comparison",
     "render",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from standout.evaluate.attributes import Attributes
+from standout.evaluate.costs import Cost
 from standout.evaluate.pairs import Problem
 from standout.evaluate.plan import Planned, refuse_comparison
 from standout.evaluate.score import Rules, Scored, tally
@@ -96,12 +97,14 @@ class Comparison(NamedTuple):
 
     attributes : of each picture by (set, name), where they were asked for.
     files : of each picture by (set, name); a comparison that was put together from shards has none.
+    costs : of the methods whose model files were given, see `standout.evaluate.model_costs`.
     """
 
     rules: Rules
     series: tuple[Series, ...]
     attributes: Mapping[tuple[str, str], Attributes] = MappingProxyType({})
     files: Mapping[tuple[str, str], Files] = MappingProxyType({})
+    costs: Mapping[str, Cost] = MappingProxyType({})
 
     @property
     def sets(self) -> tuple[str, ...]:

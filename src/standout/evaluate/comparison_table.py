@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from standout.errors import printable
 from standout.evaluate.attribute_scores import Block, attribute_blocks, attribute_rows
 from standout.evaluate.comparison import COMPARED, LOWER_IS_BETTER, Comparison, Series
+from standout.evaluate.costs import COST_HEADINGS, costs_told
 from standout.evaluate.significance import Significance
 from standout.evaluate.table import (
     DIGITS,
@@ -113,11 +114,16 @@ def render_comparison(
     """
     if format not in _RENDERERS:
         raise ValueError(f"format must be one of {', '.join(_RENDERERS)}, not {format!r}")
+    check_keys(comparison, keys)
+    return _RENDERERS[format](Shown(comparison, keys, significance, command))
+
+
+def check_keys(comparison: Comparison, keys: Sequence[str]) -> None:
+    """Refuse what is no measure, or was left out of this comparison, with a ValueError."""
     if unknown := [key for key in keys if key not in MEASURES]:
         raise ValueError(f"measures are {', '.join(MEASURES)}, not {', '.join(unknown)}")
     if "weighted_f" in keys and not comparison.rules.weighted:
         raise ValueError("this comparison was made without weighted F")
-    return _RENDERERS[format](Shown(comparison, keys, significance, command))
 
 
 def comparison_document(
@@ -143,6 +149,8 @@ def comparison_document(
         for found in [figures(comparison, data, _measured(comparison), significance)]
         for method in comparison.methods
     ]
+    if comparison.costs:
+        stored["costs"] = [{"method": printable(name), **cost._asdict()} for name, cost in comparison.costs.items()]
     if significance is not None:
         stored["significance"] = significance.told()
         stored["tests"] = [
@@ -171,20 +179,28 @@ def comparison_notes(comparison: Comparison, significance: Significance | None =
         lines.append("mean ± sample deviation over the runs of a method")
     if significance is not None and significance.pairs:
         lines.append(significance.told())
-    return lines
+    return [*lines, *costs_told(comparison.costs)]
 
 
 def blocks(
     comparison: Comparison, keys: Sequence[str], significance: Significance | None, mark: Callable[[Figure], str]
 ) -> list[Block]:
-    """Return heading and rows of each set; the heading starts with the set's name."""
+    """Return heading and rows of each set; the heading starts with the set's name, costs come last where known."""
     found = []
+    costs = COST_HEADINGS if comparison.costs else ()
     for data in comparison.sets:
         of_set = figures(comparison, data, keys, significance)
-        rows = [[_name(comparison, method, data), *(mark(of_set[method, key]) for key in keys)]
-                for method in comparison.methods]  # fmt: skip
-        found.append(([printable(data), *(HEADINGS[key] for key in keys)], rows))
+        rows = [[_name(comparison, method, data), *(mark(of_set[method, key]) for key in keys),
+                 *cost_cells(comparison, method)] for method in comparison.methods]  # fmt: skip
+        found.append(([printable(data), *(HEADINGS[key] for key in keys), *costs], rows))
     return found
+
+
+def cost_cells(comparison: Comparison, method: str) -> list[str]:
+    """Return the method's cost as text, dashes where it has no model, nothing where no method has one."""
+    if method in comparison.costs:
+        return comparison.costs[method].cells
+    return ["-"] * len(COST_HEADINGS) if comparison.costs else []
 
 
 def plain_mark(figure: Figure) -> str:
@@ -213,7 +229,9 @@ def _table(shown: Shown) -> str:
     lines = [told.pop(0)] if partial_mark(_rows(comparison)) else []
     for heading, rows in made:
         for at, row in enumerate((heading, *rows)):
-            cells = [*row[:1], *(f"{cell}  " for cell in row[1:])] if at == 0 else row
+            # What carries no mark gets the spaces of one, for even columns.
+            plain = 1 if at == 0 else 1 + len(keys)
+            cells = [*row[:plain], *(f"{cell}  " for cell in row[plain:])]
             lines.append("  ".join(
                 cell.ljust(width) if at_column == 0 else cell.rjust(width)
                 for at_column, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -251,18 +269,23 @@ def _csv(shown: Shown) -> str:
     keys = _measured(comparison)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["set", "method", "run", "protocol", "partial", "pictures", "expected", "list_sha256", *keys])
+    of_cost = ("parameters", "multiply_adds", "milliseconds", "megabytes") if comparison.costs else ()
+    facts = ["set", "method", "run", "protocol", "partial", "pictures", "expected", "list_sha256"]
+    writer.writerow([*facts, *keys, *of_cost])
     for data in comparison.sets:
         found = figures(comparison, data, keys)
         for method in comparison.methods:
             runs = comparison.of(method, data)
+            costs = [getattr(comparison.costs.get(method), name, None) for name in of_cost]
             for series in runs:
                 facts = _facts(series, str(series.run))
-                writer.writerow([*facts, *(repr(series.scored.measures[key]) for key in keys)])
+                writer.writerow([*facts, *(repr(series.scored.measures[key]) for key in keys), *costs])
             if len(runs) > 1:
                 mean, deviation = _facts(runs[0], "mean"), _facts(runs[0], "deviation")
-                writer.writerow([*mean, *(repr(found[method, key].value) for key in keys)])
-                writer.writerow([*deviation, *(repr(found[method, key].deviation) for key in keys)])
+                writer.writerow([*mean, *(repr(found[method, key].value) for key in keys), *costs])
+                writer.writerow(
+                    [*deviation, *(repr(found[method, key].deviation) for key in keys), *("" for _ in costs)]
+                )
     partial = partial_mark(_rows(comparison))
     return (f"# {partial}\n" if partial else "") + text.getvalue()
 
@@ -301,22 +324,26 @@ def _latex(shown: Shown) -> str:
     partial = told.pop(0) if partial_mark(_rows(comparison)) else ""
     made = blocks(comparison, keys, significance, _latex_mark)
     width = len(keys)
+    costs = [latex_text(name) for name in COST_HEADINGS] if comparison.costs else []
     arrows = [rf"{latex_text(HEADINGS[key])} $\{'down' if key in LOWER_IS_BETTER else 'up'}arrow$" for key in keys]
     groups = [rf"\multicolumn{{{width}}}{{c}}{{{latex_text(heading[0])}}}" for heading, _ in made]
     rules = [rf"\cmidrule(lr){{{2 + at * width}-{1 + (at + 1) * width}}}" for at in range(len(made))]
     names = [latex_text(row[0]) for row in made[0][1]]
-    body = [[name, *(cell for _, rows in made for cell in rows[at][1:])] for at, name in enumerate(names)]
+    body = [
+        [name, *(cell for _, rows in made for cell in rows[at][1 : 1 + width]), *made[0][1][at][1 + width :]]
+        for at, name in enumerate(names)
+    ]
     lines = [
         *([f"% {partial}"] if partial else []),
         r"\begin{table*}",
         r"\centering",
         r"\caption{" + (rf"\textbf{{{partial}}}. " if partial else "") + ". ".join(told) + ".}",
         r"\resizebox{\textwidth}{!}{%",
-        r"\begin{tabular}{l" + "r" * (width * len(made)) + "}",
+        r"\begin{tabular}{l" + "r" * (width * len(made) + len(costs)) + "}",
         r"\toprule",
-        " & ".join(["", *groups]) + r" \\",
+        " & ".join(["", *groups, *("" for _ in costs)]) + r" \\",
         " ".join(rules),
-        " & ".join(["Method", *(arrows * len(made))]) + r" \\",
+        " & ".join(["Method", *(arrows * len(made)), *costs]) + r" \\",
         r"\midrule",
         *(" & ".join(row) + r" \\" for row in body),
         r"\bottomrule",

@@ -17,7 +17,16 @@ from standout import __version__
 from standout.errors import printable
 from standout.evaluate.attribute_scores import Block
 from standout.evaluate.comparison import COMPARED, LOWER_IS_BETTER, Comparison
-from standout.evaluate.comparison_table import PLAIN_MARKS, Figure, by_attribute, comparison_notes, figures
+from standout.evaluate.comparison_table import (
+    PLAIN_MARKS,
+    Figure,
+    by_attribute,
+    check_keys,
+    comparison_notes,
+    cost_cells,
+    figures,
+)
+from standout.evaluate.costs import COST_HEADINGS
 from standout.evaluate.plots import COLOURS
 from standout.evaluate.shown_pictures import EACH, chosen_pictures, deciding_measure, picture_addresses
 from standout.evaluate.significance import Significance
@@ -47,7 +56,12 @@ def report_page(
     ----------
     keys : the measures in the table, of `standout.metrics.MEASURES`.
     significance : adds intervals, stars and the table of tests.
+
+    Raises
+    ------
+    ValueError : an unknown measure, or weighted F where it was left out.
     """
+    check_keys(comparison, keys)
     style, script = _asset("report.css"), _asset("report.js")
     options = "".join(f"<option>{escape(printable(data))}</option>" for data in comparison.sets)
     partial = partial_mark([series.scored for series in comparison.series])
@@ -99,6 +113,7 @@ def _scores(comparison: Comparison, keys: Sequence[str], significance: Significa
     columns += [
         _Column(HEADINGS[key], "number", "ascending" if key in LOWER_IS_BETTER else "descending") for key in keys
     ]
+    columns += [_Column(heading, "number", "ascending") for heading in COST_HEADINGS if comparison.costs]
     rows = []
     for data in comparison.sets:
         found = figures(comparison, data, keys, significance)
@@ -109,6 +124,7 @@ def _scores(comparison: Comparison, keys: Sequence[str], significance: Significa
                 f'<td class="text" data-value="{of_set}">{of_set}</td>',
                 f'<th scope="row" data-value="{name}">{name}{f" <small>{runs} runs</small>" if runs > 1 else ""}</th>',
                 *(_cell(found[method, key]) for key in keys),
+                *_costs(comparison, method),
             ]
             rows.append(f'<tr data-set="{of_set}" data-method="{name}">{"".join(cells)}</tr>')
     return _sorted_table("scores-table", columns, rows)
@@ -130,6 +146,13 @@ def _cell(figure: Figure) -> str:
     )
     rank = f' class="rank{figure.rank}"' if figure.rank else ""
     return f'<td{rank} data-value="{figure.value!r}">{figure.text}<span class="mark">{mark}</span>{low_high}</td>'
+
+
+def _costs(comparison: Comparison, method: str) -> list[str]:
+    cost = comparison.costs.get(method)
+    values = (None,) * len(COST_HEADINGS) if cost is None else cost[: len(COST_HEADINGS)]
+    cells = zip(values, cost_cells(comparison, method), strict=False)
+    return [f'<td data-value="{"" if value is None else value}">{cell}</td>' for value, cell in cells]
 
 
 def _legend(comparison: Comparison, significance: Significance | None) -> str:

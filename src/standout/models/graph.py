@@ -7,6 +7,7 @@ defined in the file, and files without standout's metadata. Needs neither onnx n
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,10 @@ _NESTED: Mapping[str, Mapping[int, str]] = {
 }
 
 
+_WEIGHTS = frozenset({1, 2, 3, 10, 11, 16})
+"""The data types of weights: floats of 16, 32 and 64 bits, and 8-bit integers where the model was quantised."""
+
+
 class Graph(NamedTuple):
     """A checked ONNX file.
 
@@ -43,6 +48,7 @@ class Graph(NamedTuple):
     metadata : what the model says of itself (`standout.metadata`).
     sha256 : of the bytes.
     opset : of the standard domain.
+    parameters : how many weights are stored; batch norms are part of their convolutions by then.
     inputs, outputs : their names, in order.
     """
 
@@ -50,6 +56,7 @@ class Graph(NamedTuple):
     metadata: dict[str, Any]
     sha256: str
     opset: int
+    parameters: int
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -87,7 +94,7 @@ def check_graph(content: bytes, path: str | Path) -> Graph:
     if facts.inputs != [INPUT] or MAP not in facts.outputs:
         raise _damaged(path, f"does not turn one input {INPUT} into an output {MAP}")
     digest = hashlib.sha256(content).hexdigest()
-    return Graph(content, metadata, digest, facts.opset, tuple(facts.inputs), tuple(facts.outputs))
+    return Graph(content, metadata, digest, facts.opset, facts.parameters, tuple(facts.inputs), tuple(facts.outputs))
 
 
 class _Facts:
@@ -100,6 +107,7 @@ class _Facts:
         self.inputs: list[str] = []
         self.outputs: list[str] = []
         self.opset = 0
+        self.parameters = 0
         self.has_graph = False
         # (message, start, end, whether no subgraph lies between); a list, so that depth costs no stack
         todo = [("model", 0, len(reader.content), True)]
@@ -139,6 +147,11 @@ class _Facts:
             (self.inputs if message == "input" else self.outputs).append(self._text(fields, 1))
         elif message == "graph":
             self.has_graph = True
+        elif message == "tensor" and outermost:
+            kind = next((field.value for field in fields if field.number == 2), 0)
+            dimensions = self.reader.numbers(field for field in fields if field.number == 1)
+            # One of a single value has no dimensions, and is a constant of the arithmetic.
+            self.parameters += math.prod(dimensions) if kind in _WEIGHTS and dimensions else 0
 
     def _check_node(self, fields: list[Field]) -> None:
         domain = self._text(fields, 7)

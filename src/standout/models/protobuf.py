@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 MOST_FIELDS = 500_000
@@ -78,6 +78,24 @@ class Reader:
             return self.content[field.start : field.end].decode()
         except UnicodeDecodeError as error:
             raise WireError("a text that is no UTF-8") from error
+
+    def numbers(self, fields: Iterable[Field]) -> list[int]:
+        """Return a repeated whole number, written one by one or packed.
+
+        Raises
+        ------
+        WireError : a number that does not end.
+        """
+        found = []
+        for field in fields:
+            if field.kind == VARINT:
+                found.append(field.value)
+                continue
+            at = field.start
+            while at < field.end:
+                value, at = self._varint(at, field.end)
+                found.append(value)
+        return found
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0
