@@ -223,19 +223,19 @@ def _measured(comparison: Comparison) -> list[str]:
 
 def _table(shown: Shown) -> str:
     comparison, keys, significance, _ = shown
-    made = blocks(comparison, keys, significance, plain_mark)
+    # What carries no mark gets the spaces of one, for even columns.
+    made = [
+        (_spaced(heading, 1), [_spaced(row, 1 + len(keys)) for row in rows])
+        for heading, rows in blocks(comparison, keys, significance, plain_mark)
+    ]
     widths = _widths(made)
     told = comparison_notes(comparison, significance)
     lines = [told.pop(0)] if partial_mark(_rows(comparison)) else []
     for heading, rows in made:
-        for at, row in enumerate((heading, *rows)):
-            # What carries no mark gets the spaces of one, for even columns.
-            plain = 1 if at == 0 else 1 + len(keys)
-            cells = [*row[:plain], *(f"{cell}  " for cell in row[plain:])]
-            lines.append("  ".join(
-                cell.ljust(width) if at_column == 0 else cell.rjust(width)
-                for at_column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            ).rstrip())  # fmt: skip
+        for row in (heading, *rows):
+            columns = zip(row[1:], widths[1:], strict=True)
+            cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in columns)]
+            lines.append("  ".join(cells).rstrip())
         lines.append("")
     for heading, rows in by_attribute(comparison, keys):
         widths = _widths([(heading, rows)])
@@ -244,6 +244,10 @@ def _table(shown: Shown) -> str:
             lines.append("  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in columns)]))
         lines.append("")
     return "\n".join([*lines, *told]) + "\n"
+
+
+def _spaced(row: Sequence[str], plain: int) -> list[str]:
+    return [*row[:plain], *(f"{cell}  " for cell in row[plain:])]
 
 
 def _widths(made: Sequence[Block]) -> list[int]:
