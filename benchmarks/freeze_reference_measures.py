@@ -2,22 +2,54 @@
 
     PYTHONPATH=src peer/bin/python benchmarks/freeze_reference_measures.py
 
-Writes tests/metrics/reference.npz. Where a pair falls under a documented exception (NaN, or rounding decides) the
-frozen figure is standout's own, and `own` says so.
+Writes tests/metrics/reference.npz, and reference_classes.npz beside it. Where a pair falls under a documented
+exception (NaN, or rounding decides) the frozen figure is standout's own, and `own` says so.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
+import py_sod_metrics
 from measure_pairs import pairs
-from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
+from peer_measures import (
+    CURVES,
+    LIMIT,
+    NUMBERS,
+    PEER_PROTOCOLS,
+    exception,
+    flattened,
+    peer_score,
+    step_classes,
+)
 
 from standout.metrics import score_picture
 
 OUTPUT = Path(__file__).resolve().parent.parent / "tests" / "metrics" / "reference.npz"
 PAIRS, SEED, LARGEST = 95, 1, 28
+
+
+def freeze_classes() -> int:
+    """Write what the peer's classes give over all pairs that fall under no exception; return how many pairs."""
+    taken = []
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        measures = step_classes(py_sod_metrics)
+        for at, (_, map_, mask) in enumerate(pairs(PAIRS, SEED, LARGEST)):
+            if any(exception(name, map_, mask, "pysodmetrics-1.6.2") for name in NUMBERS):
+                continue
+            taken.append(at)
+            for measure in measures.values():
+                measure.step(pred=map_, gt=mask)
+    results = {
+        f"{name}: {key}": value
+        for name, measure in measures.items()
+        for key, value in flattened(measure.get_results()).items()
+    }
+    np.savez_compressed(OUTPUT.with_name("reference_classes.npz"), pairs=np.array(taken), **results)
+    return len(taken)
 
 
 def main() -> None:
@@ -53,6 +85,7 @@ def main() -> None:
         **{f"curves {protocol}": np.array(rows) for protocol, rows in curves.items()},
         **{f"numbers {protocol}": np.array(rows) for protocol, rows in numbers.items()},
     )
+    print(f"{freeze_classes()} pairs for the classes")
     print(f"{PAIRS} pairs, {len(own)} figures of our own, {OUTPUT.stat().st_size // 1024} kB")
 
 

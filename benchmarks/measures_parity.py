@@ -15,16 +15,27 @@ import argparse
 import json
 import os
 import platform
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import py_sod_metrics
 from measure_pairs import pairs
-from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
+from peer_measures import (
+    CURVES,
+    LIMIT,
+    NUMBERS,
+    PEER_PROTOCOLS,
+    exception,
+    flattened,
+    peer_score,
+    step_classes,
+)
 
 import standout
-from standout.metrics import SaliencyMeasures, score_picture
+from standout.metrics import SaliencyMeasures, pysodmetrics, score_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,6 +99,33 @@ def compare_means(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def compare_classes(count: int, seed: int) -> list[dict[str, Any]]:
+    """Return one row for each class with `step` and `get_results`, over all pairs that fall under no exception."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        peers, twins = step_classes(py_sod_metrics), step_classes(pysodmetrics)
+        counted = 0
+        for _, map_, mask in pairs(count, seed):
+            if any(exception(name, map_, mask, "pysodmetrics-1.6.2") for name in NUMBERS):
+                continue
+            counted += 1
+            for measure in (*peers.values(), *twins.values()):
+                measure.step(pred=map_, gt=mask)
+    rows = []
+    for name in peers:
+        expected, found = flattened(peers[name].get_results()), flattened(twins[name].get_results())
+        if {key: value.shape for key, value in expected.items()} != {key: value.shape for key, value in found.items()}:
+            raise SystemExit(f"{name} gives other results: {sorted(found)}, not {sorted(expected)}")
+        difference = max(float(np.max(np.abs(found[key] - expected[key]))) for key in expected)
+        if not difference <= LIMIT:
+            raise SystemExit(f"{name} differs by {difference}")
+        rows.append({
+            "protocol": "pysodmetrics-1.6.2", "measure": f"class {name}", "pairs": counted,
+            "largest_difference": difference, "excepted": {},
+        })  # fmt: skip
+    return rows
+
+
 def main() -> None:
     """Run the comparison and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -99,6 +137,7 @@ def main() -> None:
     for protocol in PEER_PROTOCOLS:
         rows += compare(protocol, settings.pairs, settings.seed)
         rows += compare_means(protocol, settings.pairs, settings.seed)
+    rows += compare_classes(settings.pairs, settings.seed)
     document = {
         "schema": 1,
         "command": f"python benchmarks/measures_parity.py --pairs {settings.pairs} --seed {settings.seed}",

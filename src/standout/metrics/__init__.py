@@ -3,6 +3,7 @@
 - `SaliencyMeasures`: all measures over many pictures, from one pass over each.
 - `score_picture`: all measures of one picture; `mask_weights` is the part that maps of one mask share.
 - `PROTOCOLS`: the named rules under which maps are scaled.
+- `standout.metrics.pysodmetrics`: the classes of that package under their own names.
 - `KERNEL`: which path makes the measures, `compiled` or `numpy`; both give the same bits.
 """
 

@@ -46,10 +46,10 @@ def precision_recall(found: Found, foreground: int) -> tuple[Floats, Floats]:
     return found.right / np.maximum(called, 1), found.right / max(foreground, 1)
 
 
-def f_measure(precision: Floats, recall: Floats) -> Floats:
-    """Return F with beta squared 0.3; 0 where precision and recall are 0."""
-    above = (1 + BETA_SQUARED) * precision * recall
-    below = np.where(above == 0, 1, BETA_SQUARED * precision + recall)
+def f_measure(precision: Floats, recall: Floats, beta_squared: float = BETA_SQUARED) -> Floats:
+    """Return F, by default with beta squared 0.3; 0 where precision and recall are 0."""
+    above = (1 + beta_squared) * precision * recall
+    below = np.where(above == 0, 1, beta_squared * precision + recall)
     return np.asarray(above / below, dtype=np.float64)
 
 

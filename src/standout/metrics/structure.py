@@ -12,8 +12,8 @@ from standout.metrics.curves import EPSILON
 ALPHA = 0.5
 
 
-def s_measure(picture: PictureCounts) -> float:
-    """Return the S-measure, at least 0.
+def s_measure(picture: PictureCounts, alpha: float = ALPHA) -> float:
+    """Return the S-measure, at least 0; `alpha` is the objects' share, the regions have the rest.
 
     An empty mask scores 1 - mean(map), a full mask mean(map). A quadrant without pixels, which arises where the
     centroid falls in the last row or column, has weight 0. A quadrant counts as constant where one value occurs.
@@ -32,7 +32,7 @@ def s_measure(picture: PictureCounts) -> float:
     for quadrant in picture.counts:
         if quadrant.any():
             regions += int(quadrant.sum()) / pixels * _similarity(quadrant, picture.values)
-    return max(0.0, ALPHA * objects + (1 - ALPHA) * regions)
+    return max(0.0, alpha * objects + (1 - alpha) * regions)
 
 
 def _object(counts: Counts, values: Floats) -> float:

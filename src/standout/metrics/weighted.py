@@ -112,7 +112,12 @@ def mask_weights(mask: NDArray[np.bool_]) -> MaskWeights:
     )
 
 
-def weighted_f(map: Floats, mask: NDArray[np.bool_], weights: MaskWeights | None = None) -> float:  # noqa: A002
+def weighted_f(
+    map: Floats,  # noqa: A002 - the field's word
+    mask: NDArray[np.bool_],
+    weights: MaskWeights | None = None,
+    beta_squared: float = BETA_SQUARED,
+) -> float:
     """Return weighted F, in 0..1, of a map in 0..1 and a mask, both (H, W); 0 where the mask is empty."""
     if not mask.any():
         return 0.0
@@ -123,11 +128,15 @@ def weighted_f(map: Floats, mask: NDArray[np.bool_], weights: MaskWeights | None
     top, bottom, left, right = weights.box
     missed = column_sum(np.minimum(own[top:bottom, left:right], _smoothed(spread, weights.box)))
     wrong = column_sum(distance_classes().weights[weights.classes] * map)
-    return _combined(int(np.count_nonzero(mask)), missed, wrong)
+    return _combined(int(np.count_nonzero(mask)), missed, wrong, beta_squared)
 
 
 def weighted_f_of_levels(
-    levels: NDArray[np.integer], values: Floats, mask: NDArray[np.bool_], weights: MaskWeights | None = None
+    levels: NDArray[np.integer],
+    values: Floats,
+    mask: NDArray[np.bool_],
+    weights: MaskWeights | None = None,
+    beta_squared: float = BETA_SQUARED,
 ) -> float:
     """Return weighted F of the map `values[levels]`, as `weighted_f` does.
 
@@ -138,7 +147,7 @@ def weighted_f_of_levels(
     """
     kernel = kernel_for(mask)
     if kernel is None or levels.dtype != np.uint8:
-        return weighted_f(values[levels], mask, weights)
+        return weighted_f(values[levels], mask, weights, beta_squared)
     mask = np.ascontiguousarray(mask)
     total = int(np.count_nonzero(mask))
     if total == 0:
@@ -147,7 +156,7 @@ def weighted_f_of_levels(
     missed, wrong = kernel.weigh(
         np.ascontiguousarray(levels), mask, values, distance_classes().weights, window_taps(), *weights
     )
-    return _combined(total, missed, wrong)
+    return _combined(total, missed, wrong, beta_squared)
 
 
 def _weights_of(mask: NDArray[np.bool_], weights: MaskWeights | None) -> MaskWeights:
@@ -166,12 +175,12 @@ def column_sum(terms: Floats) -> float:
     return float(down.cumsum()[-1])
 
 
-def _combined(total: int, missed: float, wrong: float) -> float:
+def _combined(total: int, missed: float, wrong: float, beta_squared: float) -> float:
     """Return weighted F from the foreground's pixels, the errors on it and the weighted errors beside it."""
     right = total - missed
     recall = 1 - missed / total
     precision = right / (right + wrong + EPSILON)
-    return (1 + BETA_SQUARED) * recall * precision / (recall + BETA_SQUARED * precision + EPSILON)
+    return (1 + beta_squared) * recall * precision / (recall + beta_squared * precision + EPSILON)
 
 
 def _smoothed(spread: Floats, box: tuple[int, int, int, int]) -> Floats:
