@@ -22,6 +22,7 @@ lint: .venv/installed
 reliability: .venv/installed
 	$(BIN)/python benchmarks/mutate_pictures.py
 	$(BIN)/python benchmarks/kill_training.py
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest tests/metrics/test_measure_properties.py
 
 # The measures' C kernel under AddressSanitizer and UBSan, against NumPy's path.
 fuzz: .venv/installed

@@ -17,7 +17,8 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.load_profile("standout")
+settings.register_profile("deep", settings.get_profile("standout"), max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "standout"))
 
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

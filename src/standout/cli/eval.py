@@ -38,7 +38,7 @@ MODELS = (".onnx", ".safetensors")
 # Which options have a meaning for which work; any other is refused, never ignored.
 SCORED = frozenset({"protocol", "part", "weighted", "allow_missing", "strict_size", "map_scale", "mask_class", "jobs"})
 SHOWN = frozenset({"format_", "as_json", "output", "overwrite"})
-COMPARED = frozenset({"maps", "masks", "attributes", "cache"})
+COMPARED = frozenset({"maps", "masks", "attributes", "cache", "mask_cache"})
 SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
 EXPLAINED = frozenset({
     "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
@@ -59,6 +59,8 @@ TABLES = frozenset({"measures", "significance", "records", "plots", "report", "m
               help="Of a comparison: scores by size, parts, border, contrast, complexity, concavity.")  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
+@click.option("--mask-cache", type=click.Path(path_type=Path, file_okay=False),
+              help="Keep masks here decoded and with their distances, for further methods.")  # fmt: skip
 @click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
               help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
 @click.option("--model", "models", multiple=True, metavar="NAME=FILE",
@@ -104,6 +106,7 @@ def evaluate(
     shard: str | None,
     explain: str | None,
     cache: Path | None,
+    mask_cache: Path | None,
     records: Path | None,
     protocol: str,
     part: str,
@@ -133,6 +136,7 @@ def evaluate(
     find_protocol(protocol)
     rules = Rules(protocol, weighted, strict_size, map_scale, mask_class)
     scoring = {"rules": rules, "part": part, "allow_missing": allow_missing, "jobs": jobs, "progress": track}
+    caches = {"cache": cache, "mask_cache": mask_cache}
     format_ = "json" if as_json else format_
     show: Callable[[], None]
     if explain is not None:
@@ -141,7 +145,7 @@ def evaluate(
         return
     if shard is not None:
         only(context, COMPARED | SCORED | SHARDED, "beside --shard")
-        write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, cache=cache)
+        write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, **caches)
         return
     check_outputs(output, (records, report), plots, overwrite)
     comparison: Comparison | None = None
@@ -153,11 +157,15 @@ def evaluate(
     elif maps or masks:
         only(context, COMPARED | SCORED | TABLES | SHOWN, "beside --maps and --masks")
         keys = chosen_measures(measures, weighted)
-        comparison = compare_named(maps, masks, models, attributes=attributes, cache=cache, **scoring)
+        comparison = compare_named(maps, masks, models, attributes=attributes, **caches, **scoring)
     else:
-        only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")
+        only(
+            context,
+            SCORED | SHOWN | {"paths", "sharpness", "ledger", "label", "mask_cache"},
+            "without --maps and --masks",
+        )
         source, data = two(paths)
-        scores = _scores(source, data, sharpness, {**scoring, "label": label, "ledger": ledger})
+        scores = _scores(source, data, sharpness, {**scoring, "label": label, "ledger": ledger}, mask_cache)
         text, show = table_of(scores)
     if comparison is not None:
         text, show = tables_of(comparison, keys, significance, records, plots, report, overwrite)
@@ -169,16 +177,21 @@ def evaluate(
         click.echo(text(format_), nl=False)
 
 
-def _scores(source: Path, data: Path, sharpness: tuple[float, ...], options: Mapping[str, Any]) -> list[Scored]:
+def _scores(
+    source: Path, data: Path, sharpness: tuple[float, ...], options: Mapping[str, Any], mask_cache: Path | None
+) -> list[Scored]:
     """Score a folder of maps, or a model, whichever the first path is."""
     from standout.evaluate.score import score_maps, score_model
 
     if _is_model(source):
+        if mask_cache is not None:
+            where, how = "--mask-cache", "leave it out; it serves folders of maps"
+            raise StandoutError("usage", "a model's own time is far longer", where, how, exit_code=EXIT_USAGE)
         return score_model(source, data, sharpness=sharpness or None, **options)
     if sharpness:
         where, how = "--sharpness", "give a run or a model"
         raise StandoutError("usage", "maps have no logits to sharpen", where, how, exit_code=EXIT_USAGE)
-    return [score_maps(source, data, **options)]
+    return [score_maps(source, data, mask_cache=mask_cache, **options)]
 
 
 def _is_model(source: Path) -> bool:

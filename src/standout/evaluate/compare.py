@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from standout import __version__
 from standout.data.layouts import TEST
@@ -17,9 +14,10 @@ from standout.errors import StandoutError
 from standout.evaluate.attributes import Attributes, colour_contrast, picture_attributes
 from standout.evaluate.cache import ScoreCache
 from standout.evaluate.comparison import Comparison, Files, Outcome, Picture, gather, refuse_incomplete
+from standout.evaluate.kept_masks import Label, make_mask_folder
 from standout.evaluate.pairs import Item, Problem
 from standout.evaluate.plan import Planned, plan_comparison, refuse_comparison
-from standout.evaluate.score import Loaded, Progress, Rules, at_mask_size, in_order, loaded_or_problem
+from standout.evaluate.score import Loaded, Progress, Rules, at_mask_size, in_order, label_of, loaded_or_problem
 from standout.evaluate.stored import packed
 from standout.images import fit_mask, read_image, read_map, read_mask
 from standout.metrics import MaskWeights, find_protocol, mask_weights, score_picture
@@ -46,6 +44,7 @@ def compare(
     attributes: bool = False,
     jobs: int = 1,
     cache: str | Path | None = None,
+    mask_cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Score the maps of many methods against the masks of many sets, paired by name.
@@ -61,6 +60,7 @@ def compare(
     attributes : measure also each picture's size, parts, contrast and so on, see `standout.evaluate.attributes`.
     jobs : processes; 0 for all processors. Their number changes no digit.
     cache : a file that keeps every score by the content of its map and mask; what is in it is not scored again.
+    mask_cache : a folder that keeps each mask decoded and with its exact distances, for further methods.
 
     Raises
     ------
@@ -70,8 +70,9 @@ def compare(
     plan = plan_comparison(maps, masks, part=part)
     tasks = tasks_of(plan)
     outcomes = score_tasks(
-        plan, tasks, rules=rules, allow_missing=allow_missing, jobs=jobs, cache=cache, progress=progress
-    )
+        plan, tasks, rules=rules, allow_missing=allow_missing, jobs=jobs, cache=cache, mask_cache=mask_cache,
+        progress=progress,
+    )  # fmt: skip
     comparison = gather(plan, outcomes, rules, attributes_of(tasks, rules, jobs) if attributes else {})
     refuse_incomplete(comparison, allow_missing)
     return comparison._replace(files=_files(plan, tasks))
@@ -104,6 +105,7 @@ def score_tasks(
     allow_missing: bool = False,
     jobs: int = 1,
     cache: str | Path | None = None,
+    mask_cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[list[tuple[str, Outcome]]]:
     """Return the outcomes of each series, over the tasks given.
@@ -121,8 +123,10 @@ def score_tasks(
                 outcomes[at].append((task.name, problem))
         raise _refusal(plan, outcomes)
     settings = {"rules": rules._asdict(), "version": __version__}
+    kept_masks = None if mask_cache is None else Path(mask_cache)
+    make_mask_folder(kept_masks)
     with ScoreCache(Path(cache), settings) if cache is not None else contextlib.nullcontext() as kept:
-        done = _scored(tasks, rules, jobs, kept)
+        done = _scored(tasks, functools.partial(_score_mask, rules=rules, kept=kept_masks), jobs, kept)
         for task, found in done if progress is None else progress(done, len(tasks)):
             for at, outcome in found.items():
                 outcomes[at].append((task.name, outcome))
@@ -171,7 +175,7 @@ def _refusal(plan: Sequence[Planned], outcomes: Sequence[Sequence[tuple[str, Out
 
 
 def _scored(
-    tasks: Sequence[Task], rules: Rules, jobs: int, cache: ScoreCache | None
+    tasks: Sequence[Task], score: Callable[[Task], list[Outcome]], jobs: int, cache: ScoreCache | None
 ) -> Iterator[tuple[Task, Mapping[int, Outcome]]]:
     """Yield each task with the outcome of each of its series, taking from the cache what it holds."""
     keys: dict[tuple[int, Path], str] = {}
@@ -180,7 +184,7 @@ def _scored(
             keys.update({one: key for one in task.maps if (key := cache.key(one[1], task.mask)) is not None})
     known = {one: found for one, key in keys.items() if cache is not None and (found := cache.get(key)) is not None}
     open_tasks = [task._replace(maps=tuple(one for one in task.maps if one not in known)) for task in tasks]
-    fresh = in_order(functools.partial(_score_mask, rules=rules), [task for task in open_tasks if task.maps], jobs)
+    fresh = in_order(score, [task for task in open_tasks if task.maps], jobs)
     for task, remaining in zip(tasks, open_tasks, strict=True):
         outcomes: dict[int, Outcome] = {
             one[0]: Picture(task.name, known[one][1], known[one][0]) for one in task.maps if one in known
@@ -193,15 +197,16 @@ def _scored(
         yield task, outcomes
 
 
-def _score_mask(task: Task, rules: Rules) -> list[Outcome]:
+def _score_mask(task: Task, rules: Rules, kept: Path | None) -> list[Outcome]:
     """Return the outcome of each map of the task; what weighted F needs of the mask is made once."""
     weights: MaskWeights | None = None
     above = find_protocol(rules.protocol).mask_above
     outcomes: list[Outcome] = []
-    for loaded in _loaded(task, rules):
+    for loaded in _loaded(task, rules, kept):
         if isinstance(loaded, Problem):
             outcomes.append(loaded)
             continue
+        weights = loaded.weights if weights is None else weights
         if rules.weighted and weights is None and (foreground := check_mask(loaded.mask, above)).any():
             weights = mask_weights(foreground)
         score = score_picture(
@@ -212,19 +217,20 @@ def _score_mask(task: Task, rules: Rules) -> list[Outcome]:
 
 
 def _checked(task: Task, rules: Rules) -> list[tuple[int, Problem]]:
-    found = zip(task.maps, _loaded(task, rules), strict=True)
+    found = zip(task.maps, _loaded(task, rules, None), strict=True)
     return [(at, loaded) for (at, _), loaded in found if isinstance(loaded, Problem)]
 
 
-def _loaded(task: Task, rules: Rules) -> Iterator[Loaded | Problem]:
+def _loaded(task: Task, rules: Rules, kept: Path | None) -> Iterator[Loaded | Problem]:
     """Yield each map of the task beside the mask, which is read once."""
-    labels: NDArray[np.uint8] | None = None
+    label: Label | None = None
 
     def load(item: Item) -> Loaded:
-        nonlocal labels
-        if labels is None:
-            labels = read_mask(item.mask, class_index=rules.mask_class).values
-        return at_mask_size(read_map(item.source, scale=rules.map_scale), labels, item, rules)
+        nonlocal label
+        if label is None:
+            label = label_of(item.mask, rules, kept)
+        loaded = at_mask_size(read_map(item.source, scale=rules.map_scale), label.values, item, rules)
+        return loaded._replace(weights=label.weights)
 
     for _, path in task.maps:
         yield loaded_or_problem(Item(task.name, path, task.mask), load)

@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 from standout import __version__
 from standout.data.layouts import TEST
 from standout.errors import StandoutError
+from standout.evaluate.kept_masks import Label, make_mask_folder, read_label
 from standout.evaluate.ledger import ScoreLedger
 from standout.evaluate.pairs import Found, Item, Problem, pair_maps, pair_pictures, refuse
 from standout.images import as_levels, fit_mask, read_image, read_map, read_mask, resize, resize_map
-from standout.metrics import DEFAULT_PROTOCOL, PictureScore, Protocol, SaliencyMeasures, find_protocol, score_picture
+from standout.metrics import (
+    DEFAULT_PROTOCOL,
+    MaskWeights,
+    PictureScore,
+    Protocol,
+    SaliencyMeasures,
+    find_protocol,
+    score_picture,
+)
 
 if TYPE_CHECKING:
     from standout.predict import Segmenter
@@ -32,11 +41,12 @@ T = TypeVar("T")
 
 
 class Loaded(NamedTuple):
-    """A map and its mask at one size, and whether the map was resized for that."""
+    """A map and its mask at one size, whether the map was resized for that, and the mask's part of weighted F."""
 
     map: Pixels
     mask: Pixels
     resized: bool
+    weights: MaskWeights | None = None
 
 
 Load = Callable[[Item], Loaded]
@@ -111,6 +121,7 @@ def score_maps(
     allow_missing: bool = False,
     jobs: int = 1,
     ledger: str | Path | None = None,
+    mask_cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Scored:
     """Score a folder of maps against masks, paired by name.
@@ -123,6 +134,7 @@ def score_maps(
     allow_missing : score what there is and mark the table PARTIAL, instead of refusing.
     jobs : processes; 0 for all processors. Their number changes no digit.
     ledger : a file that keeps each picture's score, so that a killed evaluation goes on where it was.
+    mask_cache : a folder that keeps each mask decoded and with its exact distances, for other maps of the same masks.
 
     Raises
     ------
@@ -133,7 +145,9 @@ def score_maps(
     found = pair_maps(maps, Path(masks), part=part)
     settings = {"rules": rules._asdict(), "version": __version__}
     book = None if ledger is None else ScoreLedger(Path(ledger), settings)
-    load = functools.partial(_load_stored, rules=rules)
+    kept = None if mask_cache is None else Path(mask_cache)
+    make_mask_folder(kept)
+    load = functools.partial(_load_stored, rules=rules, kept=kept)
     if found.problems and not allow_missing:
         # There will be no table, so nothing is measured; but every broken file is named as well.
         unreadable = in_order(functools.partial(_check, load=load), found.items, jobs)
@@ -241,7 +255,9 @@ def _score(item: Item, load: Load, rules: Rules) -> Outcome:
     loaded = loaded_or_problem(item, load)
     if isinstance(loaded, Problem):
         return loaded
-    score = score_picture(loaded.map, loaded.mask, protocol=rules.protocol, weighted=rules.weighted)
+    score = score_picture(
+        loaded.map, loaded.mask, protocol=rules.protocol, weighted=rules.weighted, weights=loaded.weights
+    )
     return score, loaded.resized
 
 
@@ -259,9 +275,15 @@ def loaded_or_problem(item: Item, load: Load) -> Loaded | Problem:
         return Problem(kind, item.name, str(error))
 
 
-def _load_stored(item: Item, rules: Rules) -> Loaded:
-    mask = read_mask(item.mask, class_index=rules.mask_class).values
-    return at_mask_size(read_map(item.source, scale=rules.map_scale), mask, item, rules)
+def _load_stored(item: Item, rules: Rules, kept: Path | None) -> Loaded:
+    label = label_of(item.mask, rules, kept)
+    loaded = at_mask_size(read_map(item.source, scale=rules.map_scale), label.values, item, rules)
+    return loaded._replace(weights=label.weights)
+
+
+def label_of(mask: Path, rules: Rules, kept: Path | None) -> Label:
+    """Return the mask as the rules read it, from the folder of kept masks where one is given."""
+    return read_label(mask, rules.mask_class, find_protocol(rules.protocol).mask_above, kept)
 
 
 def _load_predicted(item: Item, rules: Rules, model: str, sharpness: float) -> Loaded:
