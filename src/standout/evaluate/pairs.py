@@ -66,7 +66,7 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
             "folder-missing", "there is no such folder of maps", maps, "check the path", exit_code=EXIT_USAGE
         )
     wanted, images, notes = _masks(masks, part)
-    if any(path.parent.resolve() == maps.resolve() for path in wanted.values()):
+    if maps.resolve() in {folder.resolve() for folder in {path.parent for path in wanted.values()}}:
         raise StandoutError(
             "one-folder",
             "maps and masks lie in one folder",

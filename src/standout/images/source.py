@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 from collections.abc import Iterator
@@ -57,7 +58,8 @@ def _check_kind(found: os.stat_result, path: str) -> None:
         raise StandoutError("picture-special", "picture is no regular file", path, "copy it to a regular file first")
 
 
-def _pseudo_devices() -> set[int]:
+@functools.cache  # asked twice for every file, and no process sees them change
+def _pseudo_devices() -> frozenset[int]:
     """Return the device numbers of the kernel's own file systems, whose files look regular and are not."""
     devices = set()
     for mount in ("/proc", "/sys"):
@@ -66,7 +68,7 @@ def _pseudo_devices() -> set[int]:
             # In a jail these may be plain folders of the root file system.
             if here != Path("/").stat().st_dev:
                 devices.add(here)
-    return devices
+    return frozenset(devices)
 
 
 def _check_length(length: int, name: str, limits: Limits) -> None:
