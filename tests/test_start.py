@@ -60,6 +60,7 @@ def test_k08_a_users_verbs_do_not_load_torch(verb):
         "models",
         "data.layouts",
         "data.pairs",
+        "data.check",
         "predict",
         "evaluate",
         "cutout",

@@ -26,6 +26,7 @@ VERBS = {
         "standout.cli.quickstart:quickstart",
         "Try the whole path on generated pictures, in minutes.",
     ),
+    "data": ("standout.cli.data:data", "Check data sets before they are trusted: standout data check DIR."),
     "train": ("standout.cli.train:train", "Train a light network, with any list of strategies."),
     "eval": ("standout.cli.eval:evaluate", "Score maps against masks with the field's measures."),
     "predict": ("standout.cli.predict:predict", "Turn pictures into maps."),
