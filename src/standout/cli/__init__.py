@@ -164,7 +164,8 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
     if isinstance(error, StandoutError):
         return error
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return StandoutError("usage", "no verb given", "", "see standout --help", exit_code=EXIT_USAGE)
+        verb = error.ctx.command_path if error.ctx is not None else "standout"
+        return StandoutError("usage", "no verb given", "", f"see {verb} --help", exit_code=EXIT_USAGE)
     message = error.format_message().rstrip(".")
     message = " ".join(message.split())
     place = ""

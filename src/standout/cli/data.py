@@ -10,19 +10,33 @@ from typing import TYPE_CHECKING
 
 import click
 
-from standout.errors import EXIT_FAILED, printable
+from standout.errors import EXIT_FAILED, EXIT_USAGE, StandoutError, printable
+from standout.names import nearest
 
 if TYPE_CHECKING:
     from standout.data.check import Report
     from standout.data.looks import Look
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            how = nearest(args[0], self.commands)
+            raise StandoutError("unknown-name", "unknown verb", f"data {args[0]}", how, exit_code=EXIT_USAGE)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Look at data sets before they are trusted."""
 
 
-@data.command(context_settings={"help_option_names": ["-h", "--help"]})
+@data.command(
+    short_help="Report everything that is wrong with data sets.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--class", "mask_class", type=click.IntRange(0, 65535), metavar="N",
               help="The palette entry or grey value that is the object, in masks of several.")  # fmt: skip

@@ -39,6 +39,11 @@ from standout.errors import EXIT_USAGE, StandoutError
     "--skip-unpaired", is_flag=True, default=None, help="Leave out pictures without mask and masks without picture."
 )
 @click.option(
+    "--overlap",
+    type=click.Choice(("exact", "perceptual")),
+    help="How pictures are compared with held-out and test ones: by their bytes, or also by their look.",
+)
+@click.option(
     "--allow-overlap", is_flag=True, default=None, help="Train although held-out or test pictures are trained on too."
 )
 @click.option("--test", metavar="DATA", help="The set to be scored on: refuse to train on any of its pictures.")
@@ -81,6 +86,7 @@ def train(
     edits = {
         "data.train": data,
         "data.skip_unpaired": values["skip_unpaired"],
+        "data.overlap": values["overlap"],
         "data.allow_overlap": values["allow_overlap"],
         "data.mask_class": values["mask_class"],
         "data.test": values["test"],

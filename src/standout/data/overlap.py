@@ -1,4 +1,4 @@
-"""Pictures that are both trained on and tested on, found by the content of their files and not by their names."""
+"""Pictures that are both trained on and tested on, found by their files' content or by their look, never by name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from standout.data.pairs import Pair, digest_file, shown
+from standout.data.copies import Seen, find_copies
+from standout.data.looks import LONGEST
+from standout.data.pairing import Pair
+from standout.data.pairs import digest_file, shown
+from standout.data.perceptual import Print, take_print
+from standout.data.workers import in_order
 from standout.errors import StandoutError
+from standout.images import read_image
+
+HOW = ("exact", "perceptual")
+"""How two pictures are compared: byte for byte, or also by a hash of their look, see `standout.data.perceptual`."""
+PATIENCE = 120.0
 
 
 def find_overlap(train: Iterable[Pair], test: Iterable[Pair]) -> list[tuple[Pair, Pair]]:
@@ -37,14 +47,53 @@ def find_overlap(train: Iterable[Pair], test: Iterable[Pair]) -> list[tuple[Pair
     return found
 
 
-def refuse_overlap(train: Iterable[Pair], test: Iterable[Pair], *, allow: bool = False) -> list[str]:
+def find_look_alikes(train: Iterable[Pair], test: Iterable[Pair], *, workers: int = 0) -> list[tuple[Pair, Pair]]:
+    """Return each test pair whose picture looks like a training one, with that training pair.
+
+    Re-encoded, resized and mirrored copies are found. Every picture is decoded; one that cannot be read, or is of one
+    colour, is like no other.
+
+    Parameters
+    ----------
+    workers : threads that read.
+    """
+    train, test = list(train), list(test)
+    pairs = [*train, *test]
+    prints = in_order(
+        _print, pairs, workers=workers, ahead=4 * (workers + 1), patience=PATIENCE, name=lambda pair: pair.image
+    )
+    copies = find_copies([Seen(int(number >= len(train)), "", one) for number, one in enumerate(prints)])
+    return [(pairs[one.first], pairs[one.second]) for one in copies if one.first < len(train) <= one.second]
+
+
+def _print(pair: Pair) -> Print | None:
+    try:
+        return take_print(read_image(pair.image, longest=LONGEST).pixels)
+    except StandoutError:
+        return None
+
+
+def refuse_overlap(
+    train: Iterable[Pair], test: Iterable[Pair], *, allow: bool = False, how: str = "exact", workers: int = 0
+) -> list[str]:
     """Return notes for the run's record, where an overlap is allowed; refuse one otherwise.
+
+    Parameters
+    ----------
+    how : of `HOW`.
+    workers : threads that read, where pictures are compared by their look.
 
     Raises
     ------
     StandoutError : exit code 2; pictures to test on are among those to train on, and `allow` is false.
     """
+    train, test = list(train), list(test)
     found = find_overlap(train, test)
+    if how == "perceptual":
+        exact = {pair for _, pair in found}
+        found += [(same, pair) for same, pair in find_look_alikes(train, test, workers=workers) if pair not in exact]
+        place = {pair: number for number, pair in enumerate(test)}
+        found.sort(key=lambda both: place[both[1]])
     if not found:
         return []
     names = shown(pair.name if pair.name == same.name else f"{pair.name} (as {same.name})" for same, pair in found)

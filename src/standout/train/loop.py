@@ -115,7 +115,7 @@ class _Session:
         network = msgspec.structs.replace(recipe.network, options=options)
         self.recipe = msgspec.structs.replace(recipe, network=network)
         self.pairs, self.held_out = find_data(
-            recipe.data, split=recipe.validation.split, batch=training.batch, tell=self._note
+            recipe.data, split=recipe.validation.split, batch=training.batch, tell=self._note, workers=training.workers
         )
 
     def _note(self, line: str) -> None:

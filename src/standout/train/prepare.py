@@ -25,7 +25,7 @@ MASKS_LOOKED_AT = 200
 
 
 def find_data(
-    data: DataTable, *, split: str | float, batch: int, tell: Callable[[str], object]
+    data: DataTable, *, split: str | float, batch: int, tell: Callable[[str], object], workers: int = 0
 ) -> tuple[Sequence[Pair], Sequence[Pair]]:
     """Return the pairs to train on and those held out.
 
@@ -33,6 +33,7 @@ def find_data(
     ----------
     split : "auto", a file of names, or a fraction.
     tell : takes a line for each thing that was left out or allowed, or that the masks show.
+    workers : threads that read, where pictures are compared by their look.
 
     Raises
     ------
@@ -53,7 +54,8 @@ def find_data(
             "take a smaller --batch", exit_code=EXIT_USAGE,
         )  # fmt: skip
     test = find_pairs(data.test, part="test", skip_unpaired=data.skip_unpaired).pairs if data.test else ()
-    for note in refuse_overlap(training, [*held_out, *test], allow=data.allow_overlap):
+    tested = [*held_out, *test]
+    for note in refuse_overlap(training, tested, allow=data.allow_overlap, how=data.overlap, workers=workers):
         tell(note)
     for note in look_at_masks(training, class_of(data)):
         tell(note)
