@@ -6,7 +6,8 @@ from data_sets import make_set, scene, write
 from PIL import Image
 from test_perceptual import photo
 
-from standout.data.overlap import find_look_alikes, find_overlap, refuse_overlap
+from standout.data.copies import find_look_alikes
+from standout.data.overlap import find_overlap, refuse_overlap
 from standout.data.pairs import find_pairs
 from standout.errors import StandoutError
 

@@ -164,8 +164,7 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
     if isinstance(error, StandoutError):
         return error
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        verb = error.ctx.command_path if error.ctx is not None else "standout"
-        return StandoutError("usage", "no verb given", "", f"see {verb} --help", exit_code=EXIT_USAGE)
+        return StandoutError("usage", "no verb given", "", f"see {error.ctx.command_path} --help", exit_code=EXIT_USAGE)
     message = error.format_message().rstrip(".")
     message = " ".join(message.split())
     place = ""

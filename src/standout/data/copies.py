@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from standout.data.perceptual import Print, look_alikes
+from standout.data.looks import LONGEST
+from standout.data.pairing import Pair
+from standout.data.perceptual import Print, look_alikes, take_print
+from standout.data.workers import in_order
+from standout.errors import StandoutError
+from standout.images import read_image
 
 EXACT = "exact"
 ENCODED = "re-encoded"
 MIRRORED = "mirrored"
+
+PATIENCE = 120.0
+"""Seconds that reading one picture may take, where there are workers."""
 
 
 class Seen(NamedTuple):
@@ -64,3 +72,29 @@ def find_copies(seen: Sequence[Seen]) -> list[Copy]:
         if key not in best or (best[key].how != EXACT and best[key].bits > copy.bits):
             best[key] = copy
     return [best[key] for key in sorted(best)]
+
+
+def find_look_alikes(train: Iterable[Pair], test: Iterable[Pair], *, workers: int = 0) -> list[tuple[Pair, Pair]]:
+    """Return each test pair whose picture looks like a training one, with that training pair.
+
+    Re-encoded, resized and mirrored copies are found. Every picture is decoded; one that cannot be read, or is of one
+    colour, is like no other.
+
+    Parameters
+    ----------
+    workers : threads that read.
+    """
+    train, test = list(train), list(test)
+    pairs = [*train, *test]
+    prints = in_order(
+        _print, pairs, workers=workers, ahead=4 * (workers + 1), patience=PATIENCE, name=lambda pair: pair.image
+    )
+    copies = find_copies([Seen(int(number >= len(train)), "", one) for number, one in enumerate(prints)])
+    return [(pairs[one.first], pairs[one.second]) for one in copies if one.first < len(train) <= one.second]
+
+
+def _print(pair: Pair) -> Print | None:
+    try:
+        return take_print(read_image(pair.image, longest=LONGEST).pixels)
+    except StandoutError:
+        return None

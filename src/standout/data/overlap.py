@@ -6,18 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from standout.data.copies import Seen, find_copies
-from standout.data.looks import LONGEST
 from standout.data.pairing import Pair
 from standout.data.pairs import digest_file, shown
-from standout.data.perceptual import Print, take_print
-from standout.data.workers import in_order
 from standout.errors import StandoutError
-from standout.images import read_image
-
-HOW = ("exact", "perceptual")
-"""How two pictures are compared: byte for byte, or also by a hash of their look, see `standout.data.perceptual`."""
-PATIENCE = 120.0
 
 
 def find_overlap(train: Iterable[Pair], test: Iterable[Pair]) -> list[tuple[Pair, Pair]]:
@@ -47,32 +38,6 @@ def find_overlap(train: Iterable[Pair], test: Iterable[Pair]) -> list[tuple[Pair
     return found
 
 
-def find_look_alikes(train: Iterable[Pair], test: Iterable[Pair], *, workers: int = 0) -> list[tuple[Pair, Pair]]:
-    """Return each test pair whose picture looks like a training one, with that training pair.
-
-    Re-encoded, resized and mirrored copies are found. Every picture is decoded; one that cannot be read, or is of one
-    colour, is like no other.
-
-    Parameters
-    ----------
-    workers : threads that read.
-    """
-    train, test = list(train), list(test)
-    pairs = [*train, *test]
-    prints = in_order(
-        _print, pairs, workers=workers, ahead=4 * (workers + 1), patience=PATIENCE, name=lambda pair: pair.image
-    )
-    copies = find_copies([Seen(int(number >= len(train)), "", one) for number, one in enumerate(prints)])
-    return [(pairs[one.first], pairs[one.second]) for one in copies if one.first < len(train) <= one.second]
-
-
-def _print(pair: Pair) -> Print | None:
-    try:
-        return take_print(read_image(pair.image, longest=LONGEST).pixels)
-    except StandoutError:
-        return None
-
-
 def refuse_overlap(
     train: Iterable[Pair], test: Iterable[Pair], *, allow: bool = False, how: str = "exact", workers: int = 0
 ) -> list[str]:
@@ -80,7 +45,7 @@ def refuse_overlap(
 
     Parameters
     ----------
-    how : of `HOW`.
+    how : "exact", by their bytes, or "perceptual", also by their look, see `standout.data.perceptual`.
     workers : threads that read, where pictures are compared by their look.
 
     Raises
@@ -90,6 +55,9 @@ def refuse_overlap(
     train, test = list(train), list(test)
     found = find_overlap(train, test)
     if how == "perceptual":
+        # The exact comparison needs neither NumPy nor the image library.
+        from standout.data.copies import find_look_alikes
+
         exact = {pair for _, pair in found}
         found += [(same, pair) for same, pair in find_look_alikes(train, test, workers=workers) if pair not in exact]
         place = {pair: number for number, pair in enumerate(test)}

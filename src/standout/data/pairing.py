@@ -83,9 +83,16 @@ def pair_folders(found: Found, others: Iterable[Path] = ()) -> Pairing:
 def pair_listed(path: Path, lines: Iterable[lists.Listed]) -> tuple[Pairing, tuple[Path, ...]]:
     """Return the pairs that a list file of two columns names and are there, and the files that are not."""
     pairs = [Pair(lists.name_of(line.image), path.parent / line.image, path.parent / line.mask) for line in lines]
-    missing = tuple(file for pair in pairs for file in (pair.image, pair.mask) if not file.exists())
+    missing = tuple(file for pair in pairs for file in (pair.image, pair.mask) if not _is_there(file))
     gone = set(missing)
     return Pairing(tuple(pair for pair in pairs if pair.image not in gone and pair.mask not in gone)), missing
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def same_names(pairs: Iterable[Pair]) -> list[tuple[Pair, Pair]]:
@@ -103,12 +110,12 @@ def _list(
     files: dict[str, Path] = {}
     twice: list[tuple[Path, Path]] = []
     with os.scandir(folder) as entries:
-        listed = sorted((entry.name, entry.is_dir()) for entry in entries)
-    for name, is_folder in listed:
+        listed = sorted((entry.name, layouts.is_folder(entry)) for entry in entries)
+    for name, inner in listed:
         path = folder / name
         if layouts.is_junk(name):
             junk += 1
-        elif is_folder:
+        elif inner:
             nested += 1
         elif path.suffix.lower() not in suffixes:
             # Side by side, a picture is no foreign file among the masks.
