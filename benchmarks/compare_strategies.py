@@ -7,7 +7,7 @@ cross-entropy as the supervised loss, since the four methods are defined around 
 every row. Each row is scored at logit scale 1 and at the scale that is best on the validation names, since sharpening
 a finished network costs nothing. Finished runs are kept, so the script goes on where it was stopped.
 
-Writes docs/results/compare_strategies.json and prints the table of docs/results/compare_strategies.md.
+Writes docs/results/compare_strategies.json and prints a table.
 """
 
 from __future__ import annotations
@@ -119,7 +119,6 @@ def main() -> None:
                 "rows": rows,
             }
             settings.output.write_text(json.dumps(document, indent=1) + "\n")
-            settings.output.with_suffix(".md").write_text(table(rows))
     print(table(rows))
 
 

@@ -119,13 +119,13 @@ def parity() -> list[str]:
 def faults() -> list[str]:
     """Return the section on kills and mutations."""
     kills, pictures = load("kill_training.json"), load("mutated_pictures.json")
-    rows = [[str(row.get(name, "")) for name in KILLS] for row in kills["rows"]]
+    rows = [[words(row[name]) for name in KILLS] for row in kills["rows"]]
     return [
         "## Faults",
         "",
-        f"Killed training runs: `{kills['command']}`.",
+        f"Killed training runs: `{kills['command']}`. {kills['protocol']}",
         "",
-        *table(KILLS, rows),
+        *table([name.replace("_", " ") for name in KILLS], rows),
         "",
         f"Mutated pictures: `{pictures['command']}`: {sum(row['files'] for row in pictures['rows']):,} files, "
         f"{pictures['foreign_exceptions']} exceptions other than a named refusal, {pictures['over_limit']} over two seconds, "
@@ -133,7 +133,54 @@ def faults() -> list[str]:
     ]
 
 
-KILLS = ("strategies", "kills", "partial_folders", "bit_equal")
+KILLS = ("strategy", "kills", "kills_in_training", "kills_in_a_save", "partial_folders", "bit_equal")
+
+
+def words(value: object) -> str:
+    """Return a cell's text."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def costs() -> list[str]:
+    """Return the section on what a training step costs."""
+    found = load("training_cost.json")
+    steps = [
+        [
+            row["network"],
+            row["variant"],
+            f"{row['milliseconds']:.0f}",
+            f"{row['pictures_per_second']:.1f}",
+            f"{100 * row['added']:+.1f} %",
+        ]
+        for row in found["steps"]
+    ]
+    memory = [
+        [
+            row["variant"],
+            words(row["keeps_freed_memory"]),
+            f"{row['milliseconds']:.0f}",
+            f"{row['page_faults']:,.0f}",
+            f"{row['peak_mebibytes']:,.0f}",
+        ]
+        for row in found["memory_kept"]
+    ]
+    read = "; ".join(
+        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %" for row in found.get("reading", [])
+    )
+    return [
+        "## What a training step costs",
+        "",
+        f"`{found['command']}`; {found['threads']} threads, torch {found['versions']['torch']}; {found['protocol']}.",
+        "What a strategy adds exists in training alone.",
+        "",
+        *table(["network", "step", "milliseconds", "pictures a second", "beside plain"], steps, words=2),
+        "",
+        f"Speed with pictures read and augmented beside the speed on pictures in memory: {read}.",
+        "",
+        "The same steps in processes of their own, with and without keeping freed memory (`standout train` keeps it):",
+        "",
+        *table(["step", "keeps memory", "milliseconds", "page faults", "peak MiB"], memory, words=2),
+    ]
 
 
 def start() -> list[str]:
@@ -153,7 +200,7 @@ def start() -> list[str]:
 
 def page() -> str:
     """Return the whole page."""
-    sections = [light_network(), comparison(), parity(), faults(), start()]
+    sections = [light_network(), comparison(), costs(), parity(), faults(), start()]
     lines = ["# Results", "", "Written by `python benchmarks/results_page.py` from the files under `results/`."]
     for section in sections:
         lines += ["", *section]
