@@ -54,6 +54,11 @@ from standout.errors import EXIT_USAGE, StandoutError
     metavar="N",
     help="The palette entry or grey value that is the object, in masks of several.",
 )
+@click.option(
+    "--unknown",
+    type=click.Choice(("soft", "ignore", "refuse")),
+    help="What a third value over an area of a mask means: a half label, no label, or a mistake.",
+)
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, …; by default a graphics card where there is one.")
@@ -89,6 +94,7 @@ def train(
         "data.overlap": values["overlap"],
         "data.allow_overlap": values["allow_overlap"],
         "data.mask_class": values["mask_class"],
+        "data.unknown": values["unknown"],
         "data.test": values["test"],
         "network.name": values["network"],
         "network.backbone_weights": values["backbone_weights"],

@@ -19,6 +19,10 @@ GREY = (26, 229)
 """Levels that are neither background nor foreground, beyond what JPEG and smoothed edges add to them."""
 
 
+THIRD = {"soft": "a half label", "ignore": "no label", "refuse": "a mistake"}
+"""What a third value means under each word for `unknown` of `read_mask`."""
+
+
 class MaskFacts(NamedTuple):
     """Facts of one mask, small enough to keep for a hundred thousand.
 
@@ -87,8 +91,10 @@ class MaskFinding(NamedTuple):
     names: tuple[str, ...]
 
 
-def mask_findings(facts: Iterable[MaskFacts]) -> list[MaskFinding]:
+def mask_findings(facts: Iterable[MaskFacts], unknown: str = "soft") -> list[MaskFinding]:
     """Return what a user should know of a folder's masks; nothing is changed because of it.
+
+    `unknown` is what `read_mask` does with a third value, for the sentence about it.
 
     Codes: "masks-third-value" (most masks have exactly three levels whose middle covers an area), "masks-inverted"
     (in four fifths of the masks the foreground fills over half of the picture and touches all borders),
@@ -99,7 +105,7 @@ def mask_findings(facts: Iterable[MaskFacts]) -> list[MaskFinding]:
     found = []
     third = [f.name for f in listed if f.middle is not None]
     if len(third) > MOST * len(listed):
-        message = f"{len(third)} of {len(listed)} masks have a third value over an area; it counts as a half label"
+        message = f"{len(third)} of {len(listed)} masks have a third value over an area; it counts as {THIRD[unknown]}"
         found.append(MaskFinding("masks-third-value", message, tuple(third)))
     filled = [f.name for f in listed if f.foreground > 0.5 and f.touches]
     if listed and len(filled) >= INVERTED * len(listed):
