@@ -12,7 +12,8 @@ from data_sets import make_set, scene, touch, write
 from PIL import Image
 from test_perceptual import photo
 
-from standout.data import check_data
+from standout.data import check_data, find_pairs
+from standout.data.looks import look_at
 from standout.errors import StandoutError
 
 
@@ -203,6 +204,18 @@ def test_the_held_out_names_are_a_part_of_their_own(tmp_path):
     assert [(one.code, one.sets, one.items[0].detail) for one in report.faults] == [
         ("overlap", ("set train", "set validation"), "p5 (as p0)")
     ]
+
+
+@pytest.mark.parametrize("side", ["image", "mask"])
+def test_d09_a_file_that_vanishes_during_the_check_is_a_fault_of_its_own(tmp_path, side):
+    photos(tmp_path, 0, 2)
+    gone = find_pairs(tmp_path).pairs[0]
+    getattr(gone, side).unlink()
+
+    look = look_at(gone)
+
+    assert [fault.code for fault in look.faults] == ["picture-missing"]
+    assert look.faults[0].file == str(getattr(gone, side))
 
 
 def test_one_picture_many_times_makes_one_line_for_each_copy(tmp_path):

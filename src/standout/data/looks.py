@@ -92,9 +92,9 @@ def look_at(pair: Pair, mask_class: int | None = None) -> Look:
         return Look(pair, facts=facts, faults=tuple(faults))
     try:
         digest = digest_file(pair.image)[0]
-        same_file = filecmp.cmp(pair.image, pair.mask, shallow=False)
+        same_file = mask is not None and filecmp.cmp(pair.image, pair.mask, shallow=False)
     except (StandoutError, OSError):
-        # It was read a moment ago: somebody took it away meanwhile.
+        # Both were read a moment ago: somebody took one away meanwhile.
         gone = Fault("file-unreadable", "file vanished during the check", str(pair.image), pair.name)
         return Look(pair, facts=facts, faults=(*faults, gone))
     if (facts is None or facts.between > 0.5) and _is_drawing(picture.pixels):
