@@ -199,6 +199,7 @@ def data_check() -> list[str]:
             row["how"],
             str(row.get("bits", 0)),
             f"{row.get('correlation', 1):.4f}",
+            f"{row['masks_iou']:.3f}" if "masks_iou" in row else "",
         ]
         for row in found["besides"]
     ]
@@ -224,7 +225,7 @@ def data_check() -> list[str]:
         "",
         "Everything else that the check takes for one picture twice:",
         "",
-        *table(["sets", "first", "second", "how", "bits", "correlation"], besides, words=4),
+        *table(["sets", "first", "second", "how", "bits", "correlation", "IoU of the masks"], besides, words=4),
         "",
         "Copies of ECSSD pictures, as JPEG of that quality with sides of that share, that are found:",
         "",

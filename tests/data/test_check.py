@@ -175,7 +175,29 @@ def test_d07_overlap_is_found_by_content_and_by_look(tmp_path):
     assert all(item.other.endswith(("p0.png", "p1.png")) for item in overlap.items)
     duplicate = next(one for one in report.findings if one.code == "duplicate-picture")
     assert [item.detail for item in duplicate.items] == ["mirrored (as encoded, mirrored)"]
+    # The masks are those of disc() and disc(1), a pixel apart.
+    assert all(dict(item.facts)["masks_iou"] > 0.9 for item in (*overlap.items, *duplicate.items))
     assert {one.code for one in report.faults} == {"overlap"}
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_picture_that_is_there_twice_with_two_masks_is_told(tmp_path, mirrored):
+    photos(tmp_path, 0, 5)
+    left = np.zeros((120, 160), np.uint8)
+    left[20:90, 10:60] = 255
+    write(tmp_path / "masks" / "p0.png", left)
+    for name, mask in (("agreeing", left), ("disagreeing", left[:, ::-1])):
+        write(tmp_path / "images" / f"{name}.png", photo(0)[:, ::-1] if mirrored else photo(0))
+        write(tmp_path / "masks" / f"{name}.png", mask[:, ::-1] if mirrored else mask)
+
+    found = findings(tmp_path)
+
+    assert names(found["duplicate-picture"]) == ["disagreeing", "p0"]
+    assert {item.name: dict(item.facts)["masks_iou"] for item in found["duplicate-picture"]} == {
+        "disagreeing": 0.0,
+        "p0": 1.0,
+    }
+    assert names(found["masks-disagree"]) == ["disagreeing"]
 
 
 @pytest.mark.parametrize(("one", "other", "code"), [("train", "train", "shared"), ("train", "test", "overlap")])

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 from standout.data.copies import EXACT, MIRRORED, Copy, Seen, find_copies
 from standout.data.findings import Finding, Item
 from standout.data.layouts import TRAIN
-from standout.data.looks import Fault, Look, look_at_all
+from standout.data.looks import Fault, Look, agreement, look_at_all
 from standout.data.survey import Part, survey
 from standout.images import mask_findings
 
 FRAMED = 0.9
 """Share of a mask's border that is foreground from which one mask alone looks inverted."""
+
+DISAGREEING = 0.5
+"""Intersection over union of two masks of one picture below which they tell different objects."""
 
 Progress = Callable[[Iterable[Look], int], Iterable[Look]]
 """Wraps the looks as they come, told how many there will be; for a progress bar."""
@@ -154,6 +157,7 @@ def _copy_findings(parts: Sequence[Part], looks: Sequence[Look], groups: Sequenc
             continue
         items = tuple(_copy_item(looks[copy.first], looks[copy.second], copy) for copy in those)
         first, second = parts[one], parts[other]
+        yield from _disagreeing(dict.fromkeys((first.label, second.label)), items)
         if one == other:
             count = _count(len(items), "picture is there twice", "pictures are there twice")
             yield Finding("duplicate-picture", (first.label,), count, items)
@@ -165,6 +169,13 @@ def _copy_findings(parts: Sequence[Part], looks: Sequence[Look], groups: Sequenc
         yield Finding("shared" if same_use else "overlap", (first.label, second.label), message, items)
 
 
+def _disagreeing(labels: Iterable[str], items: Iterable[Item]) -> Iterator[Finding]:
+    those = tuple(item for item in items if dict(item.facts).get("masks_iou", 1.0) < DISAGREEING)
+    if those:
+        count = _count(len(those), "picture that is there twice has", "pictures that are there twice have")
+        yield Finding("masks-disagree", tuple(labels), f"{count} two different masks", those)
+
+
 def _copy_item(first: Look, second: Look, copy: Copy) -> Item:
     detail = second.pair.name
     told = [f"as {first.pair.name}"] if first.pair.name != second.pair.name else []
@@ -173,4 +184,7 @@ def _copy_item(first: Look, second: Look, copy: Copy) -> Item:
     facts: tuple[tuple[str, Any], ...] = (("how", copy.how),)
     if copy.how != EXACT:
         facts += (("bits", copy.bits), ("correlation", round(copy.correlation, 4)))
+    masks = agreement(first, second, mirrored=copy.how == MIRRORED)
+    if masks is not None:
+        facts += (("masks_iou", round(masks, 3)),)
     return Item(second.pair.name, str(second.pair.image), detail, str(first.pair.image), facts)

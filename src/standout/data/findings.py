@@ -15,6 +15,7 @@ NOTES = frozenset(
         "left-out",
         "mask-resized",
         "mask-unturned",
+        "masks-disagree",
         "masks-empty",
         "masks-framed",
         "masks-full",

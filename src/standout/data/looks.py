@@ -13,8 +13,10 @@ from standout.data.pairing import Pair
 from standout.data.pairs import digest_file
 from standout.data.perceptual import Print, take_print
 from standout.errors import StandoutError
-from standout.images import MaskFacts, MaskPicture, Picture, fit_mask, mask_facts, read_image, read_mask
+from standout.images import MaskFacts, MaskPicture, Picture, fit_mask, mask_facts, read_image, read_mask, resize
 
+LABEL_SIDE = 32
+"""Rows and columns of a mask that is kept to be compared with that of the same picture elsewhere."""
 LONGEST = 512
 """Longest side that is decoded, where the format can decode less than all of a picture."""
 CHUNK = 32
@@ -44,6 +46,7 @@ class Look(NamedTuple):
     print : to recognise the picture by; none where it cannot be read, is flat, or is no picture.
     is_flat : whether the picture is of one colour.
     facts : of the mask, none where it cannot be read or is no mask.
+    label : the mask in small, `LABEL_SIDE` levels square, row by row; empty where it does not lie as the picture does.
     fit : how the mask's size fits: "equal", "resized", "unturned", or "" where it does not.
     faults : everything that is wrong.
     """
@@ -53,6 +56,7 @@ class Look(NamedTuple):
     print: Print | None = None
     is_flat: bool = False
     facts: MaskFacts | None = None
+    label: bytes = b""
     fit: str = ""
     faults: tuple[Fault, ...] = ()
 
@@ -112,7 +116,26 @@ def look_at(pair: Pair, mask_class: int | None = None) -> Look:
     except StandoutError as error:
         return look._replace(faults=(*faults, _fault(error, pair.mask)))
     # A picture that was decoded at reduced size fits a mask of either size.
-    return look._replace(fit="resized" if fit == "equal" and mask.size != picture.full_size else fit)
+    fit = "resized" if fit == "equal" and mask.size != picture.full_size else fit
+    small = b"" if fit == "unturned" else resize(mask.values, (LABEL_SIDE, LABEL_SIDE)).tobytes()
+    return look._replace(label=small, fit=fit)
+
+
+def agreement(first: Look, second: Look, *, mirrored: bool = False) -> float | None:
+    """Return the soft intersection over union of two masks in small, 1 where both are empty, none where one lacks.
+
+    Parameters
+    ----------
+    mirrored : whether the second one is mirrored first.
+    """
+    if not first.label or not second.label:
+        return None
+    one, other = (
+        np.frombuffer(look.label, np.uint8).reshape(LABEL_SIDE, LABEL_SIDE).astype(np.int64) for look in (first, second)
+    )
+    other = other[:, ::-1] if mirrored else other
+    union = int(np.maximum(one, other).sum())
+    return int(np.minimum(one, other).sum()) / union if union else 1.0
 
 
 def _picture(pair: Pair) -> tuple[Picture | None, Fault | None]:
