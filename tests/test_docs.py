@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from standout.cli import VERBS
+from standout.data.findings import NOTES
 from standout.data.layouts import LAYOUTS
 from standout.distill import STRATEGIES
 from standout.images import write_image
@@ -86,6 +87,12 @@ def test_every_layout_is_documented():
     text = (ROOT / "docs/data.md").read_text().replace("`", "")
 
     assert [layout for layout in LAYOUTS if str(getattr(layout, "name", layout)) not in text] == []
+
+
+def test_every_note_of_a_check_is_documented():
+    text = (ROOT / "docs/data.md").read_text()
+
+    assert [code for code in NOTES if f"`{code}`" not in text] == []
 
 
 def test_every_strategy_has_a_page_that_says_what_is_reconstructed():
