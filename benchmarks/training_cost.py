@@ -193,6 +193,8 @@ def main() -> None:
     if settings.alone:
         alone(settings)
         return
+    # First of all: a process that is started reports its parent's peak memory where that is higher than its own.
+    kept = memory_kept(settings)
     keep_freed_memory()
     torch.set_num_threads(settings.threads)
     result: dict[str, Any] = {
@@ -205,7 +207,7 @@ def main() -> None:
         "protocol": f"batches of {settings.batch} at {settings.size}; medians over {settings.rounds} rounds",
         "costs": [{"network": name, **cost(build_network(name), settings.size)._asdict()} for name in NETWORKS],
         "steps": [row for network in NETWORKS for row in compare(network, settings)],
-        "memory_kept": memory_kept(settings),
+        "memory_kept": kept,
     }
     if settings.data:
         result["reading"] = [reading(network, settings) for network in NETWORKS]
