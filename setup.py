@@ -8,7 +8,8 @@ import os
 from setuptools import Extension, setup
 
 # Every float step must round as NumPy's: no contraction into fused steps, no reassociation.
-FLAGS = [] if os.name == "nt" else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+# Without -g0 the interpreter's own flags may add symbols for debugging, three times the size of the code.
+FLAGS = [] if os.name == "nt" else ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 
 setup(
     ext_modules=[
