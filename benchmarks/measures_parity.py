@@ -129,7 +129,7 @@ def compare_classes(count: int, seed: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Run the comparison and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=500)
+    parser.add_argument("--pairs", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_parity.json")
     settings = parser.parse_args()
