@@ -142,7 +142,7 @@ def _sorted_table(name: str, columns: Iterable[_Column], rows: Iterable[str]) ->
 def _cell(figure: Figure) -> str:
     mark = (PLAIN_MARKS[figure.rank - 1] if figure.rank else "") + ("*" if figure.star else "")
     low_high = (
-        "" if figure.interval is None else "<small>{:.{d}f} to {:.{d}f}</small>".format(*figure.interval, d=DIGITS)
+        "" if figure.interval is None else "<br><small>{:.{d}f} to {:.{d}f}</small>".format(*figure.interval, d=DIGITS)
     )
     rank = f' class="rank{figure.rank}"' if figure.rank else ""
     return f'<td{rank} data-value="{figure.value!r}">{figure.text}<span class="mark">{mark}</span>{low_high}</td>'
