@@ -3,7 +3,7 @@
 Run it in an environment of its own, where pysodmetrics is installed and standout need not be:
 
     python -m venv peer && peer/bin/pip install pysodmetrics==1.6.2
-    PYTHONPATH=src peer/bin/python benchmarks/measures_parity.py
+    PYTHONPATH=src peer/bin/python benchmarks/measures_parity.py --data ECSSD
 
 Writes docs/results/measures_parity.json, and fails where a difference above 1e-9 is none of the three documented
 exceptions (docs/measures.md).
@@ -16,13 +16,14 @@ import json
 import os
 import platform
 import warnings
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import py_sod_metrics
-from measure_pairs import pairs
+from measure_pairs import Pair, pairs
 from peer_measures import (
     CURVES,
     LIMIT,
@@ -35,18 +36,28 @@ from peer_measures import (
 )
 
 import standout
+from standout.data.pairs import find_pairs
+from standout.images import fit_mask, read_image, read_mask
 from standout.metrics import SaliencyMeasures, pysodmetrics, score_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def compare(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
+def real_pairs(data: Path, count: int) -> Iterator[Pair]:
+    """Yield pairs of a data set: the mask, and as the map the picture's own brightness."""
+    for found in find_pairs(data, part=None).pairs[:count]:
+        fitted = fit_mask(read_mask(found.mask), read_image(found.image), hard=True)
+        grey = fitted.picture.pixels.mean(axis=2)
+        yield "real", np.rint(grey).astype(np.uint8), fitted.mask.values
+
+
+def compare(protocol: str, source: Callable[[], Iterator[Pair]]) -> list[dict[str, Any]]:
     """Return one row for each measure: the largest difference, and the pairs that fall under an exception."""
     rows: dict[str, dict[str, Any]] = {
         name: {"protocol": protocol, "measure": name, "pairs": 0, "largest_difference": 0.0, "excepted": {}}
         for name in (*CURVES, *NUMBERS)
     }
-    for kind, map_, mask in pairs(count, seed):
+    for kind, map_, mask in source():
         expected = peer_score(map_, mask, protocol)
         found = score_picture(map_, mask, protocol=protocol)
         for name, row in rows.items():
@@ -64,11 +75,11 @@ def compare(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def compare_means(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
+def compare_means(protocol: str, source: Callable[[], Iterator[Pair]]) -> list[dict[str, Any]]:
     """Return one row for each measure over all pairs that fall under no exception, as one data set."""
     measures = SaliencyMeasures(protocol)
     peers = []
-    for _, map_, mask in pairs(count, seed):
+    for _, map_, mask in source():
         if any(exception(name, map_, mask, protocol) for name in NUMBERS):
             continue
         measures.update(map_, mask)
@@ -99,13 +110,13 @@ def compare_means(protocol: str, count: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def compare_classes(count: int, seed: int) -> list[dict[str, Any]]:
+def compare_classes(source: Callable[[], Iterator[Pair]]) -> list[dict[str, Any]]:
     """Return one row for each class with `step` and `get_results`, over all pairs that fall under no exception."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         peers, twins = step_classes(py_sod_metrics), step_classes(pysodmetrics)
         counted = 0
-        for _, map_, mask in pairs(count, seed):
+        for _, map_, mask in source():
             if any(exception(name, map_, mask, "pysodmetrics-1.6.2") for name in NUMBERS):
                 continue
             counted += 1
@@ -129,18 +140,27 @@ def compare_classes(count: int, seed: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Run the comparison and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=3000)
+    parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_parity.json")
+    parser.add_argument("--data", type=Path, help="a data set whose pictures and masks are compared too")
+    parser.add_argument("--pictures", type=int, default=400, help="of the data set")
     settings = parser.parse_args()
+
+    def source() -> Iterator[Pair]:
+        yield from pairs(settings.pairs, settings.seed)
+        if settings.data is not None:
+            yield from real_pairs(settings.data, settings.pictures)
+
     rows = []
     for protocol in PEER_PROTOCOLS:
-        rows += compare(protocol, settings.pairs, settings.seed)
-        rows += compare_means(protocol, settings.pairs, settings.seed)
-    rows += compare_classes(settings.pairs, settings.seed)
+        rows += compare(protocol, source)
+        rows += compare_means(protocol, source)
+    rows += compare_classes(source)
     document = {
         "schema": 1,
-        "command": f"python benchmarks/measures_parity.py --pairs {settings.pairs} --seed {settings.seed}",
+        "command": f"python benchmarks/measures_parity.py --pairs {settings.pairs} --seed {settings.seed}"
+        + (f" --data {settings.data.name} --pictures {settings.pictures}" if settings.data else ""),
         "versions": {
             "standout": standout.__version__,
             "python": platform.python_version(),

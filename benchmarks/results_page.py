@@ -116,6 +116,85 @@ def parity() -> list[str]:
     ]
 
 
+def scoring() -> list[str]:
+    """Return the section on the time and weight of scoring; a script that was not run yet has no table."""
+    parts = (
+        ("measures_speed.json", arrays_scored),
+        ("measures_files.json", files_scored),
+        ("scoring_install.json", install_weighed),
+        ("validation_cost.json", validation_timed),
+    )
+    lines = ["## Scoring beside pysodmetrics"]
+    for name, told in parts:
+        if (RESULTS / name).exists():
+            lines += ["", *told(load(name))]
+    return lines
+
+
+def arrays_scored(found: dict[str, Any]) -> list[str]:
+    """Return the lines on pictures in memory."""
+    rows = [
+        [
+            row["way"], row["path"], f"{row['height']} x {row['width']}", f"{row['milliseconds']:.3f}",
+            f"{row['peer_milliseconds']:.1f}", f"{row['ratio']:g}",
+        ]
+        for row in found["rows"]
+    ]  # fmt: skip
+    return [
+        f"`{found['command']}`: one picture in memory, processor time, one thread, medians of paired runs; the load of "
+        f"the machine was {found['load']:g}. Without weighted F, pysodmetrics leaves it out too.",
+        "",
+        *table(["way", "path", "picture", "ms", "pysodmetrics ms", "times faster"], rows, words=3),
+    ]
+
+
+def files_scored(found: dict[str, Any]) -> list[str]:
+    """Return the lines on folders of files."""
+    rows = [
+        [
+            row["what"], f"{row['pairs']:,}", f"{row['peer_seconds']:.1f}", f"{row['seconds']:.1f}", f"{row['ratio']:g}",
+            f"{row['processor_ratio']:g}",
+        ]
+        for row in found["rows"]
+    ]  # fmt: skip
+    shares = ", ".join(f"{name} {share:g} %" for name, share in found["percent_of_one_process"].items())
+    return [
+        f"`{found['command']}`: PNG files of 300 x 400, all measures, the same reader and two processes for both; the load "
+        f"was {found['load']:g}. Kept masks: `--mask-cache`. Of one process's time with new masks: {shares}.",
+        "",
+        *table(["masks", "pairs", "pysodmetrics s", "standout s", "times faster", "by processor time"], rows),
+    ]
+
+
+def install_weighed(found: dict[str, Any]) -> list[str]:
+    """Return the lines on the install and the import."""
+    rows = [
+        [row["what"], f"{row['megabytes']:g} MB" if "megabytes" in row else f"{row['seconds']:g} s"]
+        for row in found["rows"]
+    ]
+    return [
+        f"`{found['command']}`: what an install weighs (without compiled Python) and what an import takes.",
+        "",
+        *table(["what", "figure"], rows),
+    ]
+
+
+def validation_timed(found: dict[str, Any]) -> list[str]:
+    """Return the lines on validation."""
+    rows = [
+        [
+            row["network"], f"{row['size']}", f"{row['forward_milliseconds']:.1f}", f"{row['measures_milliseconds']:.2f}",
+            f"{100 * row['measures_share_of_forward']:.1f} %",
+        ]
+        for row in found["rows"]
+    ]  # fmt: skip
+    return [
+        f"`{found['command']}`: what the measures cost in validation beside the network's own passes.",
+        "",
+        *table(["network", "size", "forward ms", "measures ms", "share"], rows),
+    ]
+
+
 def faults() -> list[str]:
     """Return the section on kills and mutations."""
     kills, pictures = load("kill_training.json"), load("mutated_pictures.json")
@@ -255,7 +334,7 @@ def start() -> list[str]:
 
 def page() -> str:
     """Return the whole page."""
-    sections = [light_network(), comparison(), costs(), parity(), faults(), data_check(), start()]
+    sections = [light_network(), comparison(), costs(), scoring(), parity(), faults(), data_check(), start()]
     lines = ["# Results", "", "Written by `python benchmarks/results_page.py` from the files under `results/`."]
     for section in sections:
         lines += ["", *section]
