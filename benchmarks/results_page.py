@@ -165,7 +165,8 @@ def costs() -> list[str]:
         for row in found["memory_kept"]
     ]
     read = "; ".join(
-        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %" for row in found.get("reading", [])
+        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %{' from the cache' * row['cached']}"
+        for row in found.get("reading", [])
     )
     return [
         "## What a training step costs",

@@ -59,6 +59,7 @@ from standout.errors import EXIT_USAGE, StandoutError
     type=click.Choice(("soft", "ignore", "refuse")),
     help="What a third value over an area of a mask means: a half label, no label, or a mistake.",
 )
+@click.option("--cache", metavar="DIR", help="Keep decoded pictures there, for this and other runs.")
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, …; by default a graphics card where there is one.")
@@ -96,6 +97,7 @@ def train(
         "data.mask_class": values["mask_class"],
         "data.unknown": values["unknown"],
         "data.test": values["test"],
+        "data.cache": values["cache"],
         "network.name": values["network"],
         "network.backbone_weights": values["backbone_weights"],
         "validation.split": None if validation is None else parse_value(validation),

@@ -13,8 +13,6 @@ import msgspec
 import torch
 
 from standout import checkpoint as checkpoints
-from standout.data.augment import Augmentation
-from standout.data.batches import Batches
 from standout.data.pairs import fingerprint
 from standout.errors import StandoutError
 from standout.files import FolderLock, atomic_write
@@ -22,10 +20,10 @@ from standout.shapes import Batch, Progress
 from standout.train.build import build_strategy, build_task, check_precision, choose_device
 from standout.train.finish import Finished, finish
 from standout.train.guard import NonFiniteGuard
-from standout.train.held_out import HeldOutPictures
 from standout.train.optimise import clip_gradients, make_average, make_optimiser, parameter_groups, set_rates
+from standout.train.pictures import held_out_pictures, training_batches
 from standout.train.plot import plot_curves
-from standout.train.prepare import build_step, check_network, class_of, find_data, on_device, resolve_backbone
+from standout.train.prepare import build_step, check_network, find_data, on_device, resolve_backbone
 from standout.train.recipe import Recipe, as_tables, as_toml
 from standout.train.resume import check_settings, other_surroundings
 from standout.train.run import CURVES, RECIPE, Run, surroundings, told
@@ -182,31 +180,12 @@ class _Session:
         return TrainingState(step, optimiser, make_average(step.network, recipe.training.ema))
 
     def _open_pictures(self) -> None:
-        recipe, settings = self.recipe, self.recipe.training
-        augmentation: dict[str, Any] = msgspec.structs.asdict(recipe.augmentation)
-        self.batches = Batches(
-            self.pairs,
-            size=settings.size,
-            batch=settings.batch,
-            augmentation=Augmentation(**augmentation),
-            seed=recipe.seed,
-            workers=settings.workers,
-            views=self.state.step.views,
-            channels_last=settings.channels_last,
-            mask_class=class_of(recipe.data),
-            unknown=recipe.data.unknown,
+        recipe = self.recipe
+        self.batches = training_batches(
+            recipe, self.pairs, views=self.state.step.views, device=self.device, warn=self.warn
         )
-        self.size = recipe.validation.size or settings.size
-        self.pictures = HeldOutPictures(
-            self.held_out,
-            size=self.size,
-            batch=settings.batch,
-            device=self.device,
-            workers=settings.workers,
-            warn=self.warn,
-            between=self.stop.check,
-            mask_class=class_of(recipe.data),
-            unknown=recipe.data.unknown,
+        self.pictures = held_out_pictures(
+            recipe, self.held_out, device=self.device, warn=self.warn, between=self.stop.check
         )
 
     def _open_manifest(
@@ -244,7 +223,7 @@ class _Session:
                 best=self.state.best,
                 final=self.recipe.training.final,
                 sharpness=self.recipe.validation.sharpness,
-                size=self.size,
+                size=self.pictures.size,
                 training=self.saver.settled,
                 warn=self.warn,
             )

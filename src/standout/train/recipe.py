@@ -40,6 +40,10 @@ class DataTable(_Table, frozen=True):
     unknown : what the third value of a mask of exactly three means, where it covers an area: "soft", a half label;
         "ignore", no label; "refuse" stops before the first step.
     test : folder of a set that the model will be scored on; none of its pictures may be trained on.
+    cache : folder where decoded pictures are kept, for this and other runs; empty decodes each anew every epoch.
+    cache_gigabytes : what the files in it may take, in units of 2**30 bytes.
+    resident : whether the decoded pictures lie on the device and views are made there: "yes", "no", or "auto", on a
+        graphics card that has the memory.
     """
 
     train: str = ""
@@ -49,6 +53,9 @@ class DataTable(_Table, frozen=True):
     mask_class: Annotated[int, Meta(ge=-1, le=65535)] = -1
     unknown: Literal["soft", "ignore", "refuse"] = "soft"
     test: str = ""
+    cache: str = ""
+    cache_gigabytes: NotNegative = 20.0
+    resident: Literal["auto", "yes", "no"] = "auto"
 
 
 class NetworkTable(_Table, frozen=True):
@@ -193,7 +200,8 @@ FREE = frozenset(
         "final",
         "licence",
     )
-) | {"validation.sharpness", "network.backbone_weights", "data.train", "data.test"}
+) | {"validation.sharpness", "network.backbone_weights", "data.train", "data.test", "data.cache",
+    "data.cache_gigabytes", "data.resident"}  # fmt: skip
 """Settings that a resumed run may change: they decide where and how often, not what is learnt. The data and the
 backbone file may have moved; their fingerprints are compared instead."""
 
