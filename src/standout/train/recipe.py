@@ -126,9 +126,12 @@ class TrainingTable(_Table, frozen=True):
     ema : decay of the weights' running average, which is then validated and shipped; 0 is off.
     channels_last : memory order of the convolutions; the faster one on a CPU.
     precision : "bfloat16" runs the network under autocast; the losses stay in float32.
+    freeze_batch_norm : batch norms keep their statistics and normalise by them; their scales still learn.
     final : whether the best or the last checkpoint becomes the model.
     nonfinite_limit : steps in a row without a finite loss and gradient before the run stops.
     workers, threads, device : of this machine; 0 threads and "auto" leave the choice to torch.
+    process_minutes : of several processes, one that does not answer for so long is taken for lost.
+    time_limit : minutes after which the run saves and stops, to go on later; 0 is off.
     save_steps, save_minutes : further checkpoints between epochs; 0 is off.
     keep : newest checkpoints that stay, besides the best.
     log_steps : every so many steps one line of metrics.
@@ -141,11 +144,14 @@ class TrainingTable(_Table, frozen=True):
     ema: Fraction = 0.0
     channels_last: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
+    freeze_batch_norm: bool = False
     final: Literal["best", "last"] = "best"
     nonfinite_limit: Count = 10
     workers: Annotated[int, Meta(ge=0)] = 1
     threads: Annotated[int, Meta(ge=0)] = 0
     device: str = "auto"
+    time_limit: NotNegative = 0.0
+    process_minutes: Annotated[float, Meta(gt=0.0)] = 30.0
     save_steps: Annotated[int, Meta(ge=0)] = 0
     save_minutes: NotNegative = 10.0
     keep: Count = 3
@@ -192,6 +198,8 @@ FREE = frozenset(
         "workers",
         "threads",
         "device",
+        "process_minutes",
+        "time_limit",
         "save_steps",
         "save_minutes",
         "keep",
