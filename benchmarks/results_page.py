@@ -46,7 +46,7 @@ def light_network() -> list[str]:
         f"{manifest['data']['training']} pictures of DUTS-TR, {manifest['data']['validation']} held out; "
         f"{manifest['parameters']['network']:,} parameters; {manifest['steps']} steps, "
         f"{seconds['training'] / 3600:.2f} hours of training at {manifest['pictures_per_second']:.1f} pictures a second on "
-        f"{manifest['machine']['threads']} thread(s), other work beside it; standout {manifest['versions']['standout']}, "
+        f"{manifest['machine']['threads']} thread(s), with other work on the machine; standout {manifest['versions']['standout']}, "
         f"torch {manifest['versions']['torch']}, seed {manifest['seed']}.",
         f"Protocol {scored['protocol']}: {scored['scaling']}. `{scored['command']}`",
         "",
@@ -165,13 +165,13 @@ def costs() -> list[str]:
         for row in found["memory_kept"]
     ]
     read = "; ".join(
-        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %{' from the cache' * row['cached']}"
+        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %{' from the cache' * row.get('cached', False)}"
         for row in found.get("reading", [])
     )
     return [
         "## What a training step costs",
         "",
-        f"`{found['command']}`; {found['threads']} threads, torch {found['versions']['torch']}; {found['protocol']}.",
+        f"`{found['command']}`; threads: {found['threads']}, torch {found['versions']['torch']}; {found['protocol']}.",
         "What a strategy adds exists in training alone.",
         "",
         *table(["network", "step", "milliseconds", "pictures a second", "beside plain"], steps, words=2),

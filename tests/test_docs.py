@@ -2,6 +2,8 @@
 
 import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +101,9 @@ def test_every_strategy_has_a_page_that_says_what_is_reconstructed():
         assert page.exists(), name
         if name in ("non_negative_feedback", "dynamic_dropout", "pyramid"):
             assert "the published equation was not available to us" in " ".join(page.read_text().split())
+
+
+def test_the_results_page_says_what_the_result_files_say():
+    command = [sys.executable, ROOT / "benchmarks" / "results_page.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -110,9 +110,9 @@ def test_t09_a_reader_that_hangs_stops_the_run_which_can_go_on(small, warnings_o
 
 
 @pytest.mark.parametrize(
-    "table, field", [("machine", "threads"), ("machine", "processes"), ("machine", "device"),
-                     ("versions", "torch"), ("versions", "numpy")],
-)  # fmt: skip
+    ("table", "field"),
+    [("machine", name) for name in ("threads", "processes", "device")] + [("versions", "torch"), ("versions", "numpy")],
+)
 def test_t11_what_may_move_the_last_bits_is_said_or_refused(stopped, small, warnings_of, table, field):  # noqa: F811
     manifest = json.loads((stopped / "manifest.json").read_bytes())
     manifest[table][field] = "another"

@@ -173,11 +173,9 @@ def onnx_bytes(network: Network, metadata: Mapping[str, Any], *, model_sha256: s
             model = program.model_proto if program is not None else None
     except Exception as error:  # the exporter's kinds of error are many and no public names
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise StandoutError(
-            "export-failed", f"network cannot be written as ONNX ({why[:200]})", network.name or type(network).__name__
-        ) from error
+        raise _not_written(network, f"network cannot be written as ONNX ({why[:200]})") from error
     if model is None:
-        raise StandoutError("export-failed", "the exporter gave no graph", network.name)
+        raise _not_written(network, "the exporter gave no graph")
     _strip(model)
     facts = {
         "opset": OPSET,
@@ -190,6 +188,15 @@ def onnx_bytes(network: Network, metadata: Mapping[str, Any], *, model_sha256: s
     entry.key, entry.value = KEY, metadata_text({**metadata, "graph": facts})
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _not_written(network: Network, why: str) -> StandoutError:
+    return StandoutError(
+        "export-failed",
+        why,
+        network.name or type(network).__name__,
+        "a network with fixed shapes or untraceable branches has no graph; report it if this network is standout's own",
+    )
 
 
 def _strip(model: Any) -> None:

@@ -71,7 +71,10 @@ class TrainingStep(nn.Module):
         missing = [view for view in self.views if view not in batch.views]
         if missing:
             raise StandoutError(
-                "view-missing", "a strategy needs a view that the loader did not supply", ", ".join(missing)
+                "view-missing",
+                "a strategy needs a view that the loader did not supply",
+                ", ".join(missing),
+                "give the loader TrainingStep.views, or fill Batch.views",
             )
         maps = self.network(batch.image, self.levels)
         if batch.known is not None:
