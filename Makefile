@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two busy threads in each of two test processes wait for each other most of the time.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test lint reliability clean
+.PHONY: quickstart test lint reliability interop clean
 
 quickstart: .venv/installed
 	OMP_NUM_THREADS=2 $(BIN)/standout quickstart
@@ -23,6 +23,15 @@ reliability: .venv/installed
 	$(BIN)/python benchmarks/mutate_pictures.py
 	$(BIN)/python benchmarks/kill_training.py
 
+# Networks of other libraries, in an environment of its own: several GB.
+interop: .venv-interop/installed
+	.venv-interop/bin/python -m pytest tests/interop tests/networks/test_bridges.py
+
+.venv-interop/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip install --quiet --editable '.[all,dev,interop]'
+	touch $@
+
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "standout needs Python 3.11 or later: make PYTHON=python3.11"; exit 2; }
@@ -31,4 +40,4 @@ reliability: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-interop build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

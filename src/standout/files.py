@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,9 @@ TEMPORARY_PREFIX = ".standout-"
 TEMPORARY_SUFFIX = ".tmp"
 LONGEST_NAME = 255
 """Bytes that a file name may have on every common file system."""
+
+HOLDER_LOOKS, HOLDER_PAUSE = 50, 0.02
+"""How often, and after how many seconds, a refused process looks again who holds the folder."""
 
 Content = bytes | Callable[[BinaryIO], object]
 
@@ -192,7 +196,7 @@ class FolderLock:
         except OSError as error:
             raise disk_error(error, self.path) from error
         if not _try_lock(self._file):
-            holder = self._file.read(4096).decode(errors="replace")
+            holder = _holder(self._file.fileno())
             self._file.close()
             self._file = None
             raise StandoutError(
@@ -213,6 +217,17 @@ class FolderLock:
             self._file.truncate(0)
             self._file.close()
             self._file = None
+
+
+def _holder(handle: int) -> str:
+    """Return what the holder wrote of itself; it may have taken the lock a moment ago and not written yet."""
+    for _ in range(HOLDER_LOOKS):
+        os.lseek(handle, 0, os.SEEK_SET)
+        told = os.read(handle, 4096)
+        if told:
+            return told.decode(errors="replace")
+        time.sleep(HOLDER_PAUSE)
+    return ""
 
 
 def _try_lock(file: BinaryIO) -> bool:
