@@ -21,7 +21,10 @@ lint: .venv/installed
 # The long fault figures: minutes to hours; their results are kept under docs/results.
 reliability: .venv/installed
 	$(BIN)/python benchmarks/mutate_pictures.py
-	$(BIN)/python benchmarks/kill_training.py
+	$(BIN)/python benchmarks/kill_training.py --kills 100
+	$(BIN)/python benchmarks/damage_checkpoints.py
+	$(BIN)/python benchmarks/results_page.py
+	$(BIN)/python benchmarks/scorecard.py
 
 # Networks of other libraries, in an environment of its own: several GB.
 interop: .venv-interop/installed

@@ -119,6 +119,7 @@ def parity() -> list[str]:
 def faults() -> list[str]:
     """Return the section on kills and mutations."""
     kills, pictures = load("kill_training.json"), load("mutated_pictures.json")
+    damage = load("damaged_checkpoints.json")
     rows = [[words(row[name]) for name in KILLS] for row in kills["rows"]]
     return [
         "## Faults",
@@ -130,6 +131,11 @@ def faults() -> list[str]:
         f"Mutated pictures: `{pictures['command']}`: {sum(row['files'] for row in pictures['rows']):,} files, "
         f"{pictures['foreign_exceptions']} exceptions other than a named refusal, {pictures['over_limit']} over two seconds, "
         f"slowest {pictures['slowest_ms']:.0f} ms, peak memory {pictures['peak_mib']:.0f} MiB.",
+        "",
+        f"Damaged checkpoints: `{damage['command']}`: of {damage['flips']} flipped bits {damage['flips_refused']} are found, "
+        f"and after {damage['fell_back']} the checkpoint before is taken; of {damage['refusals']} saves that the disk refused "
+        f"in their midst {damage['kept']} left the one before whole and nothing half written, and {damage['made_up_for']} "
+        "were made up for by the next.",
     ]
 
 
