@@ -59,11 +59,11 @@ def rewrite(path, **values):
 
 
 NAMES = [
-    "../secret", "../../etc/passwd", "a/../../secret", "/etc/passwd", "//host/share", "./network.safetensors", "..", ".",
-    "sub/network.safetensors", "C:\\secret", "..\\secret", "\\\\host\\share", "network.safetensors\0", "\0", "",
-    "CON", "nul.safetensors", "com1", "aux.json", "network.safetensors ", "network.safetensors.", "network.safetensors/",
-    " network.safetensors", "NETWORK.SAFETENSORS", "network.safetensors:stream", "~/secret", "$HOME", "manifest.json",
-    "état", "a" * 300,
+    "../secret", "../../etc/passwd", "a/../../secret", "/etc/passwd", "//host/share", "./network.safetensors", "..",
+    "sub/network.safetensors", "C:\\secret", "..\\secret", "\\\\host\\share", "network.safetensors\0", "\0", "", ".",
+    "CON", "nul.safetensors", "com1", "aux.json", "network.safetensors ", "network.safetensors.", "~/secret", "$HOME",
+    " network.safetensors", "NETWORK.SAFETENSORS", "network.safetensors:stream", "manifest.json", "état", "a" * 300,
+    "network.safetensors/",
 ]  # fmt: skip
 
 
