@@ -245,6 +245,7 @@ def test_k07_a_dry_run_says_what_a_run_will_take_and_writes_nothing(discs, tmp_p
     assert document["dry_run"] is True
     assert document["training_seconds"] == pytest.approx(10 * document["seconds_a_step"])
     assert document["memory_bytes"] > 2**20
+    assert document["decoded_bytes"] == 22 * 4 * 40 * 48
     told(capsys, command(discs, tmp_path / "run"))
     folder = tmp_path / "run"
     checkpoints = checkpoint.listed(folder / "checkpoints")

@@ -16,7 +16,7 @@ import torch
 from standout.shapes import Progress
 from standout.train.build import build_strategy, build_task, check_precision, choose_device
 from standout.train.optimise import training_mode
-from standout.train.pictures import held_out_pictures, training_batches
+from standout.train.pictures import estimated_bytes, held_out_pictures, training_batches
 from standout.train.prepare import check_network, find_data, new_state, on_device, resolve_backbone
 from standout.train.recipe import Recipe
 from standout.train.validate import score
@@ -33,6 +33,7 @@ class Estimate(NamedTuple):
     seconds_a_step, training_seconds, validation_seconds : measured on a few steps and one batch held out.
     memory_bytes : the most that the process, or the graphics card, had in use.
     checkpoint_bytes, disk_bytes, free_bytes : of one checkpoint, of the whole run's folder, and what its disk has.
+    decoded_bytes : about what the decoded set takes in the cache, or on the device.
     parameters, while_training : of the network, and of all that learns.
     """
 
@@ -46,6 +47,7 @@ class Estimate(NamedTuple):
     checkpoint_bytes: int
     disk_bytes: int
     free_bytes: int
+    decoded_bytes: int
     parameters: int
     while_training: int
 
@@ -57,7 +59,7 @@ class Estimate(NamedTuple):
             f"{batch / self.seconds_a_step:.1f} pictures/s) and {_duration(self.validation_seconds)} of validation",
             f"memory: {_size(self.memory_bytes)}; {self.parameters} parameters, {self.while_training} while training",
             f"disk: {_size(self.disk_bytes)}, where {_size(self.free_bytes)} are free; "
-            f"{_size(self.checkpoint_bytes)} a checkpoint",
+            f"{_size(self.checkpoint_bytes)} a checkpoint; {_size(self.decoded_bytes)} more with --cache",
             "nothing was written",
         ]
 
@@ -132,6 +134,7 @@ def estimate(recipe: Recipe, output: str | Path, *, tell: Callable[[str], object
         # The newest, the best and the one that was best before, and the one that is being written.
         disk_bytes=(training.keep + 3) * checkpoint + model,
         free_bytes=shutil.disk_usage(place).free,
+        decoded_bytes=round(estimated_bytes(batches)),
         parameters=sum(p.numel() for p in state.step.network.parameters()),
         while_training=sum(p.numel() for p in state.step.parameters()),
     )
@@ -161,8 +164,10 @@ def _peak_memory(device: torch.device) -> int:
 
 
 def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 def _size(count: float) -> str:
