@@ -155,7 +155,7 @@ PROMISES: dict[str, tuple[str, bool]] = {
 
 FEWER = {
     "T13": "one process of two is killed at one point in the suite, at random points in `make reliability`",
-    "K6": "not built",
+    "K6": "rules of names and case; not tried on Windows itself",
     "K7": "`cut`, `predict` and `train` have it, `export` has not",
     "K10": "tests run under a trap for connections; of the commands three run under one for all of the network",
     "U2": "pinned, not locked by sha256",

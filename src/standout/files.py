@@ -31,6 +31,12 @@ LONGEST_NAME = 255
 HOLDER_LOOKS, HOLDER_PAUSE = 50, 0.02
 """How often, and after how many seconds, a refused process looks again who holds the folder."""
 
+WINDOWS = os.name == "nt"
+DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+)
+"""Names that Windows gives to devices in every folder, whatever their suffix."""
+
 Content = bytes | Callable[[BinaryIO], object]
 
 
@@ -93,6 +99,22 @@ def commit_folder(temporary: Path, final: Path) -> Path:
     return final
 
 
+def refused_by_windows(name: str) -> str:
+    """Return why Windows would not give a file this name, or would give it another one; empty where it would."""
+    if any(sign in '<>:"/\\|?*' or ord(sign) < 32 for sign in name):
+        return "it holds a sign that Windows keeps for itself"
+    if name != name.rstrip(". "):
+        return "Windows drops a full stop or blank at its end"
+    if name.split(".")[0].rstrip().casefold() in DEVICES:
+        return "it is the name of a device"
+    return ""
+
+
+def refused_here(name: str) -> str:
+    """Return why this system would not give a file this name; empty where it would."""
+    return refused_by_windows(name) if WINDOWS else ""
+
+
 def _rename_new(temporary: Path, path: Path) -> None:
     # A hard link fails where the name exists, so two writers cannot both win; not every file system has links.
     try:
@@ -112,6 +134,8 @@ def _exists(path: Path) -> StandoutError:
 
 
 def _check_destination(path: Path, overwrite: bool) -> None:
+    if why := refused_here(path.name):
+        raise StandoutError("name-refused", f"Windows has no such file name: {why}", path, "choose another one")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise StandoutError("name-too-long", f"file name has over {LONGEST_NAME} bytes", path, "choose a shorter one")
     try:
