@@ -118,6 +118,7 @@ class DynamicDropout(Strategy):
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         self._measured: Tensor | None = None
+        self._step = -1
         self._epoch = -1
         self._kept: Tensor | int = 0
         self._seen = 0
@@ -161,8 +162,11 @@ class DynamicDropout(Strategy):
         if self.training:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.all_reduce(total)
-            self._measured = 1 - total[0] / total[1].clamp(min=1)
-            first = self._measured
+            # The parts of one step are measured together; the first step of all goes by each part's own.
+            first = 1 - total[0] / total[1].clamp(min=1)
+            if self._measured is not None and progress.step == self._step:
+                total = total + self._measured
+            self._measured, self._step = total, progress.step
         else:
             first = 1 - total[0] / total[1].clamp(min=1)
         # The average starts at 0: divided by what its weights add up to, 1 - beta**count, it is a mean.
@@ -195,8 +199,9 @@ class DynamicDropout(Strategy):
         measured, self._measured = self._measured, None
         if not self.training or measured is None:
             return
-        good = torch.isfinite(measured)
-        moved = self.beta * self.average + (1 - self.beta) * measured.to(self.average.dtype)
+        found = 1 - measured[0] / measured[1].clamp(min=1)
+        good = torch.isfinite(found)
+        moved = self.beta * self.average + (1 - self.beta) * found.to(self.average.dtype)
         self.average.copy_(torch.where(good, moved, self.average))
         self.count.add_(good)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import statistics
 import sys
@@ -16,6 +17,7 @@ import torch
 from standout.shapes import Progress
 from standout.train.build import build_strategy, build_task, check_precision, choose_device
 from standout.train.optimise import training_mode
+from standout.train.parts import learn
 from standout.train.pictures import estimated_bytes, held_out_pictures, training_batches
 from standout.train.prepare import check_network, find_data, new_state, on_device, resolve_backbone
 from standout.train.recipe import Recipe
@@ -99,14 +101,13 @@ def estimate(recipe: Recipe, output: str | Path, *, tell: Callable[[str], object
     )
     batches = training_batches(recipe, pairs, views=state.step.views, device=device, warn=tell)
     training_mode(state.step, freeze_batch_norm=training.freeze_batch_norm)
+    precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=training.precision == "bfloat16")
     seconds = []
     steps = len(batches) * training.epochs
     began = time.perf_counter()
     for number, batch in zip(range(STEPS), batches.epoch(0), strict=False):
         progress = Progress(number, steps, 0, training.epochs)
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
-            terms = state.step(on_device(batch, device), progress)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        learn(state.step, on_device(batch, device), progress, parts=training.accumulation, precision=precision)
         state.optimiser.step()
         state.step.after_step(progress)
         state.step_made()

@@ -29,6 +29,7 @@ from standout.train.optimise import (
     set_rates,
     training_mode,
 )
+from standout.train.parts import learn
 from standout.train.pictures import held_out_pictures, training_batches
 from standout.train.prepare import check_network, find_data, new_state, on_device, resolve_backbone
 from standout.train.processes import Processes, check_parts
@@ -129,7 +130,7 @@ class _Session:
             torch.set_num_threads(training.threads)
         self.device = processes.device
         check_precision(training.precision, self.device)
-        check_parts(training.batch, processes.count)
+        check_parts(training.batch, processes.count * training.accumulation)
         self.strategies = [build_strategy(entry, recipe.seed) for entry in recipe.strategies]
         self.task = build_task(recipe.task)
         options, self.backbone = resolve_backbone(
@@ -305,10 +306,7 @@ class _Session:
         rate = set_rates(state.optimiser, self._rate_factor(progress))
         guard.before()
         with self._contention.step():
-            with self._precision():
-                terms = step(batch, progress)
-            total = torch.stack(list(terms.values())).sum()
-            total.backward()  # type: ignore[no-untyped-call]
+            terms, total = learn(step, batch, progress, parts=step.parts, precision=self._precision)
         terms, total = self._together(terms, total)
         norm = clip_gradients(step.parameters(), self.recipe.optimiser.clip)
         made = Made({name: term.item() for name, term in terms.items()}, total.item(), norm.item(), rate)
@@ -328,7 +326,7 @@ class _Session:
         if self.processes.count == 1:
             self._stopping = asked or late
             return terms, total
-        means = torch.stack([term.detach() for term in [*terms.values(), total]])
+        means = torch.stack([*terms.values(), total])
         flags = torch.tensor([float(asked), float(late)], device=self.device)
         gradients = [p.grad for p in self.state.step.parameters() if p.grad is not None]
         self.processes.average([*gradients, *running_statistics(self.state.step), means, flags])

@@ -174,6 +174,7 @@ def new_state(
     if processes > 1 and device.type == "cuda":
         step = torch.nn.SyncBatchNorm.convert_sync_batchnorm(step)  # type: ignore[no-untyped-call]
     step = step.to(device)
+    step.parts = recipe.training.accumulation
     groups = parameter_groups(
         step,
         rate=settings.rate,

@@ -203,17 +203,17 @@ class Processes:
             ) from error  # fmt: skip
 
 
-def check_parts(batch: int, processes: int) -> None:
-    """Refuse batches that the processes cannot share evenly.
+def check_parts(batch: int, parts: int) -> None:
+    """Refuse batches that processes, and the parts that each takes its own in, cannot share evenly.
 
     Raises
     ------
     StandoutError : exit code 2.
     """
-    if batch % processes:
+    if batch % parts:
         raise StandoutError(
-            "batch-parts", f"a batch of {batch} has no {processes} equal parts", "training.batch",
-            f"take a multiple of {processes}; it is the batch of all processes together", exit_code=EXIT_USAGE,
+            "batch-parts", f"a batch of {batch} has no {parts} equal parts", "training.batch",
+            f"take a multiple of {parts}; it is the batch of all processes and parts together", exit_code=EXIT_USAGE,
         )  # fmt: skip
 
 

@@ -123,6 +123,7 @@ class TrainingTable(_Table, frozen=True):
     """The run's length and shape.
 
     epochs, batch, size : passes over the data, pictures a step, side of the square views.
+    accumulation : equal parts that each process takes its batch in, for batches that do not fit into its memory.
     ema : decay of the weights' running average, which is then validated and shipped; 0 is off.
     channels_last : memory order of the convolutions; the faster one on a CPU.
     precision : "bfloat16" runs the network under autocast; the losses stay in float32.
@@ -141,6 +142,7 @@ class TrainingTable(_Table, frozen=True):
     epochs: Count = 32
     batch: Count = 32
     size: Side = 320
+    accumulation: Count = 1
     ema: Fraction = 0.0
     channels_last: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
