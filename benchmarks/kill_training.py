@@ -36,12 +36,12 @@ RESULT = Path(__file__).parents[1] / "docs" / "results" / "kill_training.json"
 STEPS = 18
 STRATEGIES = {
     "plain": [],
+    "dynamic_dropout, two processes": ["dynamic_dropout(virtual_teacher, rule=bernoulli)"],
     "virtual_teacher": ["virtual_teacher"],
     "non_negative_feedback + pyramid": ["non_negative_feedback", "pyramid"],
     "dynamic_dropout": ["dynamic_dropout(virtual_teacher, rule=bernoulli)"],
     "label_smoothing": ["label_smoothing"],
     "plain, two processes": [],
-    "dynamic_dropout, two processes": ["dynamic_dropout(virtual_teacher, rule=bernoulli)"],
 }
 TWO = "two processes"
 LEFT_SECONDS = 60.0

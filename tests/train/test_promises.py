@@ -287,3 +287,25 @@ def test_real_clocks_count_a_busy_thread_as_busy():
         while os.times().user - before < 0.05:
             pass
     assert watch._left == SETTLING + STEPS - 1
+
+
+ECHO = """
+import os, signal, sys, time
+from standout.train.stop import StopOnSignal
+with StopOnSignal(float(sys.argv[1])) as stop:
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(stop.number, flush=True)
+    time.sleep(float(sys.argv[2]))
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("alive", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("echo", "code", "said"), [("0", 143, ""), ("60", 0, "15\nalive\n"), ("0.2", 143, "15\n")])
+def test_t06_a_second_signal_leaves_at_once_unless_it_is_the_first_passed_on(echo, code, said):
+    ran = subprocess.run(
+        [sys.executable, "-c", ECHO, echo, "0.5"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (ran.returncode, ran.stdout) == (code, said)

@@ -44,6 +44,9 @@ from standout.train.state import seed_streams
 from standout.train.stop import StopOnSignal, StoppedError
 from standout.train.validate import better, score
 
+ECHO = 10.0
+"""Seconds in which a launcher may pass a signal on that its processes have been sent already."""
+
 
 class Outcome(NamedTuple):
     """How a training ended.
@@ -101,7 +104,7 @@ def train(
             # A record lock belongs to one process; the first holds the folder for all.
             if processes.first:
                 held.enter_context(FolderLock(output))
-            stop = held.enter_context(StopOnSignal())
+            stop = held.enter_context(StopOnSignal(ECHO if processes.count > 1 else 0.0))
         run = Run(Path(output), keep=recipe.training.keep, writes=processes.first)
         session.open(run, stop, resume, overrides, command, strict)
         try:
