@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two busy threads in each of two test processes wait for each other most of the time.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test lint reliability fuzz clean
+.PHONY: quickstart test lint reliability interop fuzz clean
 
 quickstart: .venv/installed
 	OMP_NUM_THREADS=2 $(BIN)/standout quickstart
@@ -21,8 +21,20 @@ lint: .venv/installed
 # The long fault figures: minutes to hours; their results are kept under docs/results.
 reliability: .venv/installed
 	$(BIN)/python benchmarks/mutate_pictures.py
-	$(BIN)/python benchmarks/kill_training.py
+	$(BIN)/python benchmarks/kill_training.py --kills 100
+	$(BIN)/python benchmarks/damage_checkpoints.py
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest tests/metrics/test_measure_properties.py
+	$(BIN)/python benchmarks/results_page.py
+	$(BIN)/python benchmarks/scorecard.py
+
+# Networks of other libraries, in an environment of its own: several GB.
+interop: .venv-interop/installed
+	.venv-interop/bin/python -m pytest tests/interop tests/networks/test_bridges.py
+
+.venv-interop/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip install --quiet --editable '.[all,dev,interop]'
+	touch $@
 
 # The measures' C kernel under AddressSanitizer and UBSan, against NumPy's path.
 fuzz: .venv/installed
@@ -36,4 +48,4 @@ fuzz: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-interop build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,8 @@ Each round runs `python -m standout train --resume` on generated pictures, with 
 running average and a checkpoint every few steps, and sends SIGKILL. The clock of a kill starts when this process has
 opened its run, so that loading libraries does not count: five kills of ten come at a random moment of what is left
 of the training, four while a checkpoint is being saved, one at any moment from the process's start on. After
-`per_run` kills a run may end by itself; then the next strategy's turn comes.
+`per_run` kills a run may end by itself; then the next strategy's turn comes. Of a run in two processes one is killed,
+either as often as the other; the one that is left has a minute to end by itself.
 
     python benchmarks/kill_training.py --kills 30
 """
@@ -18,6 +19,7 @@ import platform
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,11 +36,16 @@ RESULT = Path(__file__).parents[1] / "docs" / "results" / "kill_training.json"
 STEPS = 18
 STRATEGIES = {
     "plain": [],
+    "dynamic_dropout, two processes": ["dynamic_dropout(virtual_teacher, rule=bernoulli)"],
     "virtual_teacher": ["virtual_teacher"],
     "non_negative_feedback + pyramid": ["non_negative_feedback", "pyramid"],
     "dynamic_dropout": ["dynamic_dropout(virtual_teacher, rule=bernoulli)"],
     "label_smoothing": ["label_smoothing"],
+    "plain, two processes": [],
 }
+TWO = "two processes"
+LEFT_SECONDS = 60.0
+"""What the process that is left has to notice that the other one is lost."""
 SETTINGS = (
     "training.ema=0.9", "training.save_steps=2", "training.save_minutes=0", "training.log_steps=1",
     "augmentation.rotation=10", "augmentation.brightness=0.2", "augmentation.sizes=[32, 64]",
@@ -87,19 +94,37 @@ class Watched(NamedTuple):
     seconds: float
 
 
-def run(words: list[str], output: Path, kill: tuple[str, float] | None = None) -> Watched:
+def start(words: list[str], said: Any, processes: int) -> list[subprocess.Popen[bytes]]:
+    """Start the command once, or in many processes that find each other as torchrun's do."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if processes > 1:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {} for rank in range(processes)]
+    return [
+        subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=said, env={**environment, **rank}) for rank in ranks
+    ]
+
+
+def run(
+    words: list[str], output: Path, kill: tuple[str, float] | None = None, *, processes: int = 1, which: int = 0
+) -> Watched:
     """Run a command to its end, or kill it.
 
     Parameters
     ----------
+    processes, which : how many there are, and which of them is killed; the others must then end by themselves.
     kill : ("start", seconds after the process began), ("training", seconds after it opened its run), or ("save",
         the same: the kill waits for the next temporary folder of a checkpoint).
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     manifest, inside = output / "manifest.json", output / "checkpoints"
     before, opened = stamp(manifest), None
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=said, env=environment)
+        started = start(words, said, processes)
+        process = started[which]
         began = time.monotonic()
         while process.poll() is None:
             now = time.monotonic()
@@ -112,10 +137,19 @@ def run(words: list[str], output: Path, kill: tuple[str, float] | None = None) -
                     process.wait()
                     break
             time.sleep(0.0005 if opened is not None and kill is not None else 0.01)
+        code = process.returncode
+        for other in started:
+            try:
+                ended = other.wait(LEFT_SECONDS)
+            except subprocess.TimeoutExpired:
+                other.kill()
+                code = ended = -signal.SIGALRM  # it hung: a failure of its own
+            if code == 0 and ended != 0:
+                code = ended
         said.seek(0)
         seconds = time.monotonic() - (began if opened is None else opened)
         words_said = said.read().decode(errors="replace")
-    return Watched(process.returncode, words_said, opened is not None, temporary_in(inside), seconds)
+    return Watched(code, words_said, opened is not None, temporary_in(inside), seconds)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
@@ -174,13 +208,19 @@ def kill_until(
                 if left <= 0:
                     break
                 whole = Path(place) / f"whole {name}"
+                processes = 2 if TWO in name else 1
                 if name not in whole_runs:
-                    whole_runs[name] = run(command(data, whole, chosen), whole)
+                    whole_runs[name] = run(command(data, whole, chosen), whole, processes=processes)
                     if whole_runs[name].code != 0:
                         raise SystemExit(f"the unkilled run failed: {whole_runs[name].said}")
                 killed = Path(place) / "killed"
                 row = killed_run(
-                    command(data, killed, chosen), killed, min(left, per_run), whole_runs[name].seconds, chance
+                    command(data, killed, chosen),
+                    killed,
+                    min(left, per_run),
+                    whole_runs[name].seconds,
+                    chance,
+                    processes,
                 )
                 row["bit_equal"] = not row["failures"] and ends_alike(whole, killed)
                 rows.append({"strategy": name, **row})
@@ -189,7 +229,9 @@ def kill_until(
     return rows
 
 
-def killed_run(words: list[str], folder: Path, kills: int, seconds: float, chance: random.Random) -> dict[str, Any]:
+def killed_run(
+    words: list[str], folder: Path, kills: int, seconds: float, chance: random.Random, processes: int = 1
+) -> dict[str, Any]:
     """Kill a run so often, let it end, and return what was seen.
 
     Parameters
@@ -209,7 +251,8 @@ def killed_run(words: list[str], folder: Path, kills: int, seconds: float, chanc
             + [("training", chance.uniform(0, 0.5 * left))] * 5
             + [("save", chance.uniform(0, 0.4 * left))] * 4
         )
-        ended = run(words, folder, kill if row["kills"] < kills else None)
+        which = chance.randrange(processes)
+        ended = run(words, folder, kill if row["kills"] < kills else None, processes=processes, which=which)
         row["partial_folders"] += ended.saving
         if ended.code != -signal.SIGKILL:
             if ended.code != 0:

@@ -199,6 +199,7 @@ def validation_timed(found: dict[str, Any]) -> list[str]:
 def faults() -> list[str]:
     """Return the section on kills and mutations."""
     kills, pictures = load("kill_training.json"), load("mutated_pictures.json")
+    damage = load("damaged_checkpoints.json")
     rows = [[words(row[name]) for name in KILLS] for row in kills["rows"]]
     return [
         "## Faults",
@@ -210,6 +211,11 @@ def faults() -> list[str]:
         f"Mutated pictures: `{pictures['command']}`: {sum(row['files'] for row in pictures['rows']):,} files, "
         f"{pictures['foreign_exceptions']} exceptions other than a named refusal, {pictures['over_limit']} over two seconds, "
         f"slowest {pictures['slowest_ms']:.0f} ms, peak memory {pictures['peak_mib']:.0f} MiB.",
+        "",
+        f"Damaged checkpoints: `{damage['command']}`: of {damage['flips']} flipped bits {damage['flips_refused']} are found, "
+        f"and after {damage['fell_back']} the checkpoint before is taken; of {damage['refusals']} saves that the disk refused "
+        f"in their midst {damage['kept']} left the one before whole and nothing half written, and {damage['made_up_for']} "
+        "were made up for by the next.",
     ]
 
 
@@ -245,7 +251,8 @@ def costs() -> list[str]:
         for row in found["memory_kept"]
     ]
     read = "; ".join(
-        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %" for row in found.get("reading", [])
+        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %{' from the cache' * row.get('cached', False)}"
+        for row in found.get("reading", [])
     )
     return [
         "## What a training step costs",

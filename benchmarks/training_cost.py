@@ -5,7 +5,8 @@
 Every round makes one step of each variant in turn on the same batch, so that what else the machine does falls on all
 of them; a variant's cost is the median over the rounds of its time beside the plain step's of the same round.
 `reading` gives the share of the speed of steps on pictures that lie in memory that is left when the pictures are
-read and augmented; `memory_kept` compares whole processes with and without `keep_freed_memory`.
+read and augmented, from their files and from the cache of decoded ones; `memory_kept` compares whole processes with
+and without `keep_freed_memory`.
 
 Writes docs/results/training_cost.json.
 """
@@ -21,6 +22,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,7 @@ import torch
 
 from standout.data.augment import Augmentation
 from standout.data.batches import Batches
+from standout.data.cache import DecodedCache
 from standout.data.pairs import find_pairs
 from standout.files import atomic_write
 from standout.networks import build_network, cost
@@ -110,12 +113,25 @@ def compare(network: str, settings: argparse.Namespace) -> list[dict[str, Any]]:
     ]
 
 
-def reading(network: str, settings: argparse.Namespace) -> dict[str, Any]:
+def reading(network: str, cached: bool, settings: argparse.Namespace) -> dict[str, Any]:
     """Return how fast steps are on pictures that are read, beside the same steps on those that lie in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _reading(network, DecodedCache(folder, 2**40) if cached else None, settings)
+
+
+def _reading(network: str, cache: DecodedCache | None, settings: argparse.Namespace) -> dict[str, Any]:
     pairs = find_pairs(settings.data, part="train", skip_unpaired=False).pairs[: settings.batch * 9]
     batches = Batches(
-        pairs, size=settings.size, batch=settings.batch, augmentation=Augmentation(brightness=0.2), seed=0, workers=1
+        pairs,
+        size=settings.size,
+        batch=settings.batch,
+        augmentation=Augmentation(brightness=0.2),
+        seed=0,
+        workers=1,
+        cache=cache,
     )
+    for pair in pairs if cache else ():
+        batches.decoded(pair)
     learner = Learner(network, PLAIN, len(pairs))
     kept = made_batch(settings.size, settings.batch)
     learner.learn(kept)
@@ -134,7 +150,11 @@ def reading(network: str, settings: argparse.Namespace) -> dict[str, Any]:
         for _ in range(4):
             learner.learn(kept)
         ratios.append((time.perf_counter() - began) / read)
-    return {"network": network, "share_of_the_speed_in_memory": round(statistics.median(ratios), 4)}
+    return {
+        "network": network,
+        "cached": cache is not None,
+        "share_of_the_speed_in_memory": round(statistics.median(ratios), 4),
+    }
 
 
 def memory_kept(settings: argparse.Namespace) -> list[dict[str, Any]]:
@@ -210,7 +230,7 @@ def main() -> None:
         "memory_kept": kept,
     }
     if settings.data:
-        result["reading"] = [reading(network, settings) for network in NETWORKS]
+        result["reading"] = [reading(network, cached, settings) for network in NETWORKS for cached in (False, True)]
     result["peak_mebibytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     text = json.dumps(result, indent=1)
     print(text)

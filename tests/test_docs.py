@@ -107,3 +107,10 @@ def test_the_results_page_says_what_the_result_files_say():
     command = [sys.executable, ROOT / "benchmarks" / "results_page.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_scorecard_says_what_the_tests_names_say():
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "scorecard.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -263,3 +263,33 @@ def test_ledger_lines_are_json(tmp_path):
     Ledger(tmp_path / "l").append({"a": [1, 2]})
 
     assert json.loads((tmp_path / "l").read_text()) == {"schema": 1, "a": [1, 2]}
+
+
+REFUSED = [
+    "CON", "con", "nul.png", "NUL", "Aux.tar.gz", "prn", "com1", "COM9.txt", "lpt1.jpg", "con .png", "a.", "a ", "a. .",
+    "a:b", "a:stream.png", "a?b", "a*b", 'a"b', "<a>", "a|b", "a\\b", "a\tb", "\x1f",
+]  # fmt: skip
+TAKEN = ["a.png", "console.png", "com", "com10.png", "lpt0", "nul_.png", ".hidden", "a b.png", "café.png", "aux-1.png"]
+
+
+def test_k06_names_that_windows_reserves_or_changes_are_told_with_the_reason():
+    assert [name for name in REFUSED if not files.refused_by_windows(name)] == []
+    assert [name for name in TAKEN if files.refused_by_windows(name)] == []
+
+
+def test_k06_on_windows_such_a_name_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    from standout.cutout.plan import make_plan
+
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "nul.jpg"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    assert len(make_plan([tmp_path / "in"], tmp_path / "out").items) == 2
+
+    monkeypatch.setattr(files, "WINDOWS", True)
+    with pytest.raises(StandoutError, match="it is the name of a device") as caught:
+        make_plan([tmp_path / "in"], tmp_path / "out")
+    assert "nul.png" in str(caught.value)
+    assert caught.value.exit_code == 2
+    with pytest.raises(StandoutError, match="keeps for itself"):
+        files.atomic_write(tmp_path / "a:b.png", b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,15 @@ TEMPORARY_PREFIX = ".standout-"
 TEMPORARY_SUFFIX = ".tmp"
 LONGEST_NAME = 255
 """Bytes that a file name may have on every common file system."""
+
+HOLDER_LOOKS, HOLDER_PAUSE = 50, 0.02
+"""How often, and after how many seconds, a refused process looks again who holds the folder."""
+
+WINDOWS = os.name == "nt"
+DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+)
+"""Names that Windows gives to devices in every folder, whatever their suffix."""
 
 Content = bytes | Callable[[BinaryIO], object]
 
@@ -89,6 +99,22 @@ def commit_folder(temporary: Path, final: Path) -> Path:
     return final
 
 
+def refused_by_windows(name: str) -> str:
+    """Return why Windows would not give a file this name, or would give it another one; empty where it would."""
+    if any(sign in '<>:"/\\|?*' or ord(sign) < 32 for sign in name):
+        return "it holds a sign that Windows keeps for itself"
+    if name != name.rstrip(". "):
+        return "Windows drops a full stop or blank at its end"
+    if name.split(".")[0].rstrip().casefold() in DEVICES:
+        return "it is the name of a device"
+    return ""
+
+
+def refused_here(name: str) -> str:
+    """Return why this system would not give a file this name; empty where it would."""
+    return refused_by_windows(name) if WINDOWS else ""
+
+
 def _rename_new(temporary: Path, path: Path) -> None:
     # A hard link fails where the name exists, so two writers cannot both win; not every file system has links.
     try:
@@ -108,6 +134,8 @@ def _exists(path: Path) -> StandoutError:
 
 
 def _check_destination(path: Path, overwrite: bool) -> None:
+    if why := refused_here(path.name):
+        raise StandoutError("name-refused", f"Windows has no such file name: {why}", path, "choose another one")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise StandoutError("name-too-long", f"file name has over {LONGEST_NAME} bytes", path, "choose a shorter one")
     try:
@@ -192,7 +220,7 @@ class FolderLock:
         except OSError as error:
             raise disk_error(error, self.path) from error
         if not _try_lock(self._file):
-            holder = self._file.read(4096).decode(errors="replace")
+            holder = _holder(self._file.fileno())
             self._file.close()
             self._file = None
             raise StandoutError(
@@ -213,6 +241,17 @@ class FolderLock:
             self._file.truncate(0)
             self._file.close()
             self._file = None
+
+
+def _holder(handle: int) -> str:
+    """Return what the holder wrote of itself; it may have taken the lock a moment ago and not written yet."""
+    for _ in range(HOLDER_LOOKS):
+        os.lseek(handle, 0, os.SEEK_SET)
+        told = os.read(handle, 4096)
+        if told:
+            return told.decode(errors="replace")
+        time.sleep(HOLDER_PAUSE)
+    return ""
 
 
 def _try_lock(file: BinaryIO) -> bool:

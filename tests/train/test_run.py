@@ -49,10 +49,10 @@ def stop_after(monkeypatch, steps, number=signal.SIGTERM):
     """Send this process a signal in the midst of step `steps`."""
     make = loop._Session._step
 
-    def step(self, batch, progress, guard):
+    def step(self, batch, progress):
         if progress.step + 1 == steps:
             os.kill(os.getpid(), number)
-        return make(self, batch, progress, guard)
+        return make(self, batch, progress)
 
     monkeypatch.setattr(loop._Session, "_step", step)
 
@@ -312,9 +312,9 @@ def test_everything_that_changes_in_a_step_is_stored(small, warnings_of, tmp_pat
     seen = []
     make = loop._Session._step
 
-    def step(self, batch, progress, guard):
+    def step(self, batch, progress):
         before = dict(vars(self.state))
-        made = make(self, batch, progress, guard)
+        made = make(self, batch, progress)
         counted = set(self.state._COUNTERS) | {"step", "optimiser", "average"}
         seen.append({name for name, value in vars(self.state).items() if value is not before.get(name)} - counted)
         assert set(vars(self.state)) == counted

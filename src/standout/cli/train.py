@@ -34,6 +34,8 @@ from standout.errors import EXIT_USAGE, StandoutError
 @click.option("--seed", type=int, help="Of everything random.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint, bit for bit.")
 @click.option("--override", "overrides", multiple=True, metavar="KEY", help="Let this setting differ on --resume.")
+@click.option("--strict-resume", is_flag=True, help="Refuse to go on where the last bits could differ.")
+@click.option("--time-limit", type=float, metavar="MINUTES", help="Save and stop after so long, to go on later.")
 @click.option("--validation", metavar="FILE|SHARE", help="Held-out names, or the share that is held out.")
 @click.option(
     "--skip-unpaired", is_flag=True, default=None, help="Leave out pictures without mask and masks without picture."
@@ -59,9 +61,11 @@ from standout.errors import EXIT_USAGE, StandoutError
     type=click.Choice(("soft", "ignore", "refuse")),
     help="What a third value over an area of a mask means: a half label, no label, or a mistake.",
 )
+@click.option("--cache", metavar="DIR", help="Keep decoded pictures there, for this and other runs.")
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, …; by default a graphics card where there is one.")
+@click.option("--dry-run", is_flag=True, help="Say what the run will take in time, memory and disk; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
 def train(
     data: str | None,
@@ -71,7 +75,10 @@ def train(
     output: str | None,
     resume: bool,
     overrides: tuple[str, ...],
+    strict_resume: bool,
+    time_limit: float | None,
     validation: str | None,
+    dry_run: bool,
     as_json: bool,
     **values: Any,
 ) -> int:
@@ -96,10 +103,12 @@ def train(
         "data.mask_class": values["mask_class"],
         "data.unknown": values["unknown"],
         "data.test": values["test"],
+        "data.cache": values["cache"],
         "network.name": values["network"],
         "network.backbone_weights": values["backbone_weights"],
         "validation.split": None if validation is None else parse_value(validation),
         "seed": values["seed"],
+        "training.time_limit": time_limit,
         **{f"training.{name}": values[name] for name in ("epochs", "size", "batch", "workers", "threads", "device")},
     }
     for path, value in edits.items():
@@ -121,6 +130,9 @@ def train(
 
     keep_freed_memory()  # before torch starts its threads
 
+    if dry_run:
+        return _estimate(checked, output, as_json)
+
     from standout.train.loop import train as run_training
     from standout.train.show import chosen_display
 
@@ -131,27 +143,41 @@ def train(
             output,
             resume=resume,
             overrides=overrides,
+            strict=strict_resume,
             command=[shlex.quote(word) for word in command],
             shown=shown,
             warn=lambda line: shown.line(f"standout: warning: {line}"),
         )
+    if not outcome.first:
+        return 0 if outcome.signal is None else 128 + outcome.signal
     if as_json:
         document: dict[str, Any] = {
             "schema": 1,
             "run": str(outcome.folder),
             "steps": outcome.steps,
             "signal": outcome.signal,
+            "resumable": outcome.finished is None,
         }
         if outcome.finished:
             document |= {**outcome.finished.record(), "model": str(outcome.finished.model)}
         click.echo(json.dumps(document))
     elif outcome.finished:
         click.echo(summary(outcome.finished, outcome.folder))
-    if outcome.signal is not None:
-        click.echo(
-            f"standout: stopped after step {outcome.steps}; go on with --output {outcome.folder} --resume", err=True
-        )
-        return 128 + outcome.signal
+    if outcome.finished is None:
+        why = "" if outcome.signal is not None else " at the time limit"
+        words = f"standout: stopped after step {outcome.steps}{why}; go on with --output {outcome.folder} --resume"
+        click.echo(words, err=True)
+    return 0 if outcome.signal is None else 128 + outcome.signal
+
+
+def _estimate(recipe: Any, output: str, as_json: bool) -> int:
+    from standout.train.estimate import estimate
+
+    found = estimate(recipe, output, tell=lambda line: click.echo(line, err=True))
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "dry_run": True, "run": output, **found._asdict()}))
+    else:
+        click.echo("\n".join(found.lines(recipe.training.batch)))
     return 0
 
 

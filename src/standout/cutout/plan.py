@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from standout.data.layouts import SUFFIXES, is_junk
 from standout.errors import EXIT_USAGE, StandoutError
-from standout.files import LONGEST_NAME, disk_error, is_temporary
+from standout.files import LONGEST_NAME, disk_error, is_temporary, refused_here
 
 REFUSED_BY_NAME = frozenset({".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"})
 """Pictures that we do not read: each is a failure with a remedy, never a file that was passed over in silence."""
@@ -88,6 +88,7 @@ def make_plan(
             "no-pictures", f"no pictures found{found}", ", ".join(str(s) for s in sources[:3]), "check the path"
         )
     _check_collisions(items, keep_extension)
+    _check_names(items)
     _check_inputs_are_safe(items)
     return Plan(tuple(items), folder, dict(passed_over))
 
@@ -199,6 +200,13 @@ def _collision(first: Item, second: Item, how: str) -> StandoutError:
 
 def _folded(path: Path) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _check_names(items: Sequence[Item]) -> None:
+    """Refuse results whose names a system would not take as they are."""
+    for item in items:
+        if why := refused_here(item.output.name):
+            raise _usage("name-refused", f"Windows has no such file name: {why}", item.output, "rename the picture")
 
 
 def _check_inputs_are_safe(items: Sequence[Item]) -> None:

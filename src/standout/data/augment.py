@@ -157,6 +157,47 @@ class View(NamedTuple):
     rest: Affine | None = None
 
 
+class Place(NamedTuple):
+    """Where a view lies in a picture, and how its pixels are had.
+
+    affine : (2, 3), the view to the whole picture.
+    box : top, left, bottom, right in pixels of the picture, filtered to the view's size; where rest is there, of the
+        picture that goes on mirrored, filtered to `size`.
+    size : rows and columns that the box is filtered to.
+    rest : (2, 3), the view to the box, where a turn or a mirrored edge remains; else none.
+    """
+
+    affine: Affine
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    rest: Affine | None = None
+
+
+def place(drawn: Drawn, shape: tuple[int, int], size: int) -> Place:
+    """Return where a view of `size` x `size` pixels lies in a picture of `shape` rows and columns."""
+    rows, columns = shape
+    whole = affine(drawn, (rows, columns))
+    # The corners of the view in pixels of the picture.
+    corners = whole @ np.array([[-1, 1, -1, 1], [-1, -1, 1, 1], [1, 1, 1, 1]])
+    x, y = (corners[0] + 1) * columns / 2, (corners[1] + 1) * rows / 2
+    top, left, bottom, right = y.min(), x.min(), y.max(), x.max()
+    inside = min(top, left) > -SLACK and bottom < rows + SLACK and right < columns + SLACK
+    if drawn.angle == 0 and inside:
+        # Rounding must not push the box beyond the edge, where the filter would refuse it.
+        box = (max(top, 0.0), max(left, 0.0), min(bottom, float(rows)), min(right, float(columns)))
+        return Place(whole, box, (size, size))
+    # Pixels of the picture for one of the view, along each side of the view.
+    pitch_y, pitch_x = drawn.height / drawn.scale * rows / size, drawn.width / drawn.scale * columns / size
+    margin = MARGIN * max(pitch_y, pitch_x, 1.0)
+    first_y, first_x = math.floor(top - margin), math.floor(left - margin)
+    high, wide = math.ceil(bottom + margin) - first_y, math.ceil(right + margin) - first_x
+    reduced = (max(1, round(high / max(pitch_y, 1.0))), max(1, round(wide / max(pitch_x, 1.0))))
+    # From -1..1 of the picture to -1..1 of the region.
+    rest = whole + np.array([[0, 0, 1 - 2 * first_x / columns], [0, 0, 1 - 2 * first_y / rows]])
+    rest = rest * np.array([[columns / wide], [rows / high]]) - np.array([[0, 0, 1], [0, 0, 1]])
+    return Place(whole, (first_y, first_x, first_y + high, first_x + wide), reduced, rest)
+
+
 def cut(image: Pixels, mask: Pixels, drawn: Drawn, size: int) -> View:
     """Return a view of `size` x `size` pixels of an image (H, W, 3) and its mask (H, W).
 
@@ -168,44 +209,56 @@ def cut(image: Pixels, mask: Pixels, drawn: Drawn, size: int) -> View:
     """
     if image.shape[:2] != mask.shape:
         raise ValueError(f"image and mask differ in size: {image.shape[:2]} and {mask.shape}")
-    rows, columns = mask.shape
-    whole = affine(drawn, (rows, columns))
-    # The corners of the view in pixels of the picture.
-    corners = whole @ np.array([[-1, 1, -1, 1], [-1, -1, 1, 1], [1, 1, 1, 1]])
-    x, y = (corners[0] + 1) * columns / 2, (corners[1] + 1) * rows / 2
-    top, left, bottom, right = y.min(), x.min(), y.max(), x.max()
-    inside = min(top, left) > -SLACK and bottom < rows + SLACK and right < columns + SLACK
-    if drawn.angle == 0 and inside:
-        # Rounding must not push the box beyond the edge, where the filter would refuse it.
-        box = (max(top, 0.0), max(left, 0.0), min(bottom, float(rows)), min(right, float(columns)))
-        parts = [resize(plane, (size, size), box=box) for plane in (image, mask)]
+    at = place(drawn, (mask.shape[0], mask.shape[1]), size)
+    if at.rest is None:
+        parts = [_filtered(plane, at.box, at.size) for plane in (image, mask)]
         if drawn.flip:
             parts = [plane[:, ::-1] for plane in parts]
-        return View(parts[0], parts[1], whole, drawn)
-    # Pixels of the picture for one of the view, along each side of the view.
-    pitch_y, pitch_x = drawn.height / drawn.scale * rows / size, drawn.width / drawn.scale * columns / size
-    margin = MARGIN * max(pitch_y, pitch_x, 1.0)
-    first_y, first_x = math.floor(top - margin), math.floor(left - margin)
-    high, wide = math.ceil(bottom + margin) - first_y, math.ceil(right + margin) - first_x
-    reduced = (max(1, round(high / max(pitch_y, 1.0))), max(1, round(wide / max(pitch_x, 1.0))))
-    parts = [resize(_mirrored(plane, (first_y, first_x, high, wide)), reduced) for plane in (image, mask)]
-    # From -1..1 of the picture to -1..1 of the region.
-    rest = whole + np.array([[0, 0, 1 - 2 * first_x / columns], [0, 0, 1 - 2 * first_y / rows]])
-    rest = rest * np.array([[columns / wide], [rows / high]]) - np.array([[0, 0, 1], [0, 0, 1]])
-    return View(parts[0], parts[1], whole, drawn, rest)
+    else:
+        top, left, bottom, right = (int(edge) for edge in at.box)
+        region = (top, left, bottom - top, right - left)
+        whole = (0.0, 0.0, float(bottom - top), float(right - left))
+        parts = [_filtered(_mirrored(plane, region), whole, at.size) for plane in (image, mask)]
+    return View(parts[0], parts[1], at.affine, drawn, at.rest)
+
+
+def _filtered(plane: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
+    """Return the box at `size`, filtered along the rows first and the columns then.
+
+    Which of the two comes first moves single levels, and the image library chooses by its version and the sizes.
+    """
+    top, left, bottom, right = box
+    rows, columns = plane.shape[:2]
+    if (left, right, size[1]) != (0.0, float(columns), columns):
+        plane = resize(plane, (rows, size[1]), box=(0.0, left, float(rows), right))
+    if (top, bottom, size[0]) != (0.0, float(rows), rows):
+        plane = resize(plane, size, box=(top, 0.0, bottom, float(size[1])))
+    return plane
 
 
 def _mirrored(plane: Pixels, region: tuple[int, int, int, int]) -> Pixels:
-    """Return the region (top, left, rows, columns) of a picture that goes on mirrored beyond its edges."""
-    top, left, rows, columns = region
-    for axis, (first, count) in enumerate(((top, rows), (left, columns))):
+    """Return the region (top, left, rows, columns) of a picture (H, W) or (H, W, C) that goes on mirrored."""
+    for axis, (first, count) in enumerate(((region[0], region[2]), (region[1], region[3]))):
         length = plane.shape[axis]
         if first >= 0 and first + count <= length:
             plane = plane[first : first + count] if axis == 0 else plane[:, first : first + count]
         else:
-            place = np.arange(first, first + count) % (2 * length)
-            plane = np.take(plane, np.minimum(place, 2 * length - 1 - place), axis=axis)
+            plane = np.take(plane, _mirror_places(first, count, length), axis=axis)
     return plane
+
+
+def mirrored(planes: Tensor, region: tuple[int, int, int, int]) -> Tensor:
+    """Return the region (top, left, rows, columns) of planes (C, H, W) that go on mirrored beyond their edges."""
+    for axis, (first, count) in ((1, (region[0], region[2])), (2, (region[1], region[3]))):
+        places = torch.from_numpy(_mirror_places(first, count, planes.shape[axis])).to(planes.device)
+        planes = planes.index_select(axis, places)
+    return planes
+
+
+def _mirror_places(first: int, count: int, length: int) -> NDArray[np.int64]:
+    """Return the pixels from `first` on of a row of `length` that goes on mirrored."""
+    place = np.arange(first, first + count) % (2 * length)
+    return np.minimum(place, 2 * length - 1 - place)
 
 
 def stack(views: Sequence[View], size: int, *, channels_last: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -237,12 +290,17 @@ def _turned(image: Pixels, mask: Pixels, rest: Affine, size: int) -> Tensor:
     both = torch.empty((1, 4, *mask.shape))
     both[0, :3] = torch.from_numpy(image).permute(2, 0, 1)
     both[0, 3] = torch.from_numpy(mask)
+    return turned(both, rest, size)
+
+
+def turned(planes: Tensor, rest: Affine, size: int) -> Tensor:
+    """Return (C, size, size) of one picture's levels (1, C, H, W), where `rest` says that they lie."""
     # What `affine_grid` computes, cheaper: a place is the sum of what its column and its row contribute.
-    place = torch.arange(1 - size, size, 2) / size
-    x, y, origin = torch.from_numpy(rest.T.astype(np.float32))
+    place = torch.arange(1 - size, size, 2, device=planes.device) / size
+    x, y, origin = torch.from_numpy(rest.T.astype(np.float32)).to(planes.device)
     grid = (place[:, None] * x)[None] + (place[:, None] * y + origin)[:, None]
     # Bilinear weights may sum to a rounding error above one.
-    return F.grid_sample(both, grid[None], padding_mode="border", align_corners=False)[0].clamp_(0, 255)
+    return F.grid_sample(planes, grid[None], padding_mode="border", align_corners=False)[0].clamp_(0, 255)
 
 
 def coloured(image: Tensor, drawn: Sequence[Drawn]) -> Tensor:

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from standout.counter_hash import hash64, uniform
 from standout.data.augment import WHOLE, Augmentation, Drawn, View, cut, draw, stack, stream
+from standout.data.cache import DecodedCache
+from standout.data.decoded import Decoded, Reading
 from standout.data.pairs import Pair, shown
 from standout.data.workers import in_order
 from standout.errors import StandoutError
-from standout.images import as_levels, fit_mask, read_image, read_mask
+from standout.images import as_levels
 from standout.shapes import Batch
 
 LOST_PER_MILLE = 3
@@ -45,6 +47,9 @@ class Batches:
     mask_class : the palette index or grey value that is the object, for masks of several classes.
     unknown : what a third value over an area of a mask means: "soft", a half label, or "ignore", no label.
     patience : seconds after which a read that does not end stops the run, where there are workers.
+    cache : where decoded pictures are kept; no bit depends on it.
+    part : (number, parts); of each batch only this contiguous one of so many equal parts is given, for one process of
+        several. `batch` and the number of batches are those of all parts together.
 
     Attributes
     ----------
@@ -53,7 +58,8 @@ class Batches:
 
     Raises
     ------
-    ValueError : no pairs, a number out of range, or fewer pairs than one batch while `drop_last` is set.
+    ValueError : no pairs, a number out of range, fewer pairs than one batch while `drop_last` is set, or batches that
+        have no equal parts.
     """
 
     def __init__(
@@ -72,6 +78,8 @@ class Batches:
         mask_class: int | None = None,
         unknown: str = "soft",
         patience: float = PATIENCE,
+        cache: DecodedCache | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         for name, value, least in (("size", size, 1), ("batch", batch, 1), ("workers", workers, 0)):
             if value < least:
@@ -80,6 +88,8 @@ class Batches:
             raise ValueError("there are no pairs to make batches of")
         if drop_last and len(pairs) < batch:
             raise ValueError(f"{len(pairs)} pairs make no full batch of {batch}; take a smaller batch")
+        if part[1] > 1 and (batch % part[1] or not drop_last):
+            raise ValueError(f"a batch of {batch} has no {part[1]} equal parts, or the last one has none")
         if "" in views:
             raise ValueError("a further view needs a name")
         self.pairs = tuple(pairs)
@@ -92,13 +102,13 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.channels_last = channels_last
-        self.mask_class = mask_class
-        self.unknown = unknown
         self.patience = patience
+        self.cache = cache
+        self.part = part
         self.failures: dict[str, str] = {}
         self.refitted: dict[str, str] = {}
         sizes = augmentation.sizes if augmentation is not None else ()
-        self._longest = DETAIL * max(size, *sizes) if sizes else DETAIL * size
+        self.reading = Reading(DETAIL * max((size, *sizes)), mask_class, unknown)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -126,68 +136,87 @@ class Batches:
         ------
         StandoutError : three per mille of the pictures, or more, cannot be read; or reading one does not end.
         """
-        order = self.order(epoch)
-        tasks = [
-            _Task(index, epoch, self.size_of(epoch, number))
-            for number in range(start, len(self))
-            for index in order[number * self.batch : (number + 1) * self.batch]
-        ]
+        count = self.batch // self.part[1]
+        tasks = self.tasks(epoch, start)
         samples = in_order(
             self._read,
             tasks,
             workers=self.workers,
-            ahead=2 * self.batch + self.workers,
+            ahead=2 * count + self.workers,
             patience=self.patience,
             name=lambda task: self.pairs[task.index].image,
         )
         with contextlib.closing(samples):
-            for first in range(0, len(tasks), self.batch):
-                together = tasks[first : first + self.batch]
+            for first in range(0, len(tasks), count):
+                together = tasks[first : first + count]
                 gathered = [
                     sample if isinstance(sample, _Sample) else self._substitute(task, sample)
                     for task, sample in zip(together, itertools.islice(samples, len(together)), strict=True)
                 ]
                 yield self._gathered(gathered, together[0].size)
 
-    def _read(self, task: _Task) -> _Sample | StandoutError:
-        """Return the views of a sample, or why its files cannot be read; nothing else is touched."""
-        pair = self.pairs[task.index]
+    def tasks(self, epoch: int, start: int = 0) -> list[Task]:
+        """Return what is to be read for an epoch's batches from number `start` on, in order."""
+        order = self.order(epoch)
+        number, parts = self.part
+        each = self.batch // parts
+        return [
+            Task(index, epoch, self.size_of(epoch, at))
+            for at in range(start, len(self))
+            for index in order[at * self.batch + number * each : at * self.batch + (number + 1) * each]
+        ]
+
+    def decoded(self, pair: Pair) -> Decoded | StandoutError:
+        """Return a pair's pixels, or why its files cannot be read; nothing else is touched."""
         try:
-            mask = read_mask(pair.mask, class_index=self.mask_class, unknown=self.unknown)
-            fitted = fit_mask(mask, read_image(pair.image, longest=self._longest))
-            picture, known = fitted.picture.pixels, fitted.mask.known
-            drawn = {view: self._drawn(task, view) for view in ("", *self.views)}
-            views = {view: cut(picture, fitted.mask.values, what, task.size) for view, what in drawn.items()}
-            told = {}
-            if known is not None:
-                told = {view: cut(picture, as_levels(known), what, task.size) for view, what in drawn.items()}
+            return self.reading.decode(pair) if self.cache is None else self.cache.read(pair, self.reading)
         except StandoutError as error:
             return error
         except Exception as error:
             raise StandoutError(
                 "loader-failed", f"reading failed ({type(error).__name__}: {error})", pair.image, "please report it"
             ) from error
-        return _Sample(task.index, views, fitted.how, told)
 
-    def _drawn(self, task: _Task, view: str) -> Drawn:
+    def drawn(self, task: Task, view: str) -> Drawn:
+        """Return what happens to a view of a sample."""
         if self.augmentation is None:
             return WHOLE
         return draw(self.augmentation, self.seed, task.epoch, task.index, view)
 
-    def _substitute(self, task: _Task, error: StandoutError) -> _Sample:
-        """Return the next readable sample in the set's order, in place of one that cannot be read."""
+    def _read(self, task: Task) -> _Sample | StandoutError:
+        found = self.decoded(self.pairs[task.index])
+        if isinstance(found, StandoutError):
+            return found
+        drawn = {view: self.drawn(task, view) for view in ("", *self.views)}
+        views = {view: cut(found.image, found.mask, what, task.size) for view, what in drawn.items()}
+        told = {}
+        if found.known is not None:
+            told = {view: cut(found.image, as_levels(found.known), what, task.size) for view, what in drawn.items()}
+        return _Sample(task.index, views, found.how, told)
+
+    def lost(self, index: int, error: StandoutError) -> int:
+        """Remember a picture that cannot be read; return the index of the one that may take its place.
+
+        Raises
+        ------
+        StandoutError : too many are lost.
+        """
         count = len(self.pairs)
+        self.failures[self.pairs[index].name] = str(error)
+        if 1000 * len(self.failures) >= LOST_PER_MILLE * count:
+            raise StandoutError(
+                "pictures-lost",
+                f"{len(self.failures)} of {count} pictures cannot be read",
+                shown(self.failures),
+                f"the last one: {error}",
+            ) from error
+        return (index + 1) % count
+
+    def _substitute(self, task: Task, error: StandoutError) -> _Sample:
+        """Return the next readable sample in the set's order, in place of one that cannot be read."""
         index = task.index
         while True:
-            self.failures[self.pairs[index].name] = str(error)
-            if 1000 * len(self.failures) >= LOST_PER_MILLE * count:
-                raise StandoutError(
-                    "pictures-lost",
-                    f"{len(self.failures)} of {count} pictures cannot be read",
-                    shown(self.failures),
-                    f"the last one: {error}",
-                ) from error
-            index = (index + 1) % count
+            index = self.lost(index, error)
             sample = self._read(replace(task, index=index))
             if isinstance(sample, _Sample):
                 return sample
@@ -222,7 +251,9 @@ def _known(samples: Sequence[Mapping[str, View]], view: str, size: int) -> Tenso
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class Task:
+    """A sample of an epoch, by its id, and the side of its views."""
+
     index: int
     epoch: int
     size: int

@@ -17,7 +17,7 @@ from torch import Tensor
 from standout.distill.device_hash import pixel_draws
 from standout.distill.difficulty import SCOPES, difficulty, not_above, not_drawn, not_hardest
 from standout.distill.strategy import PixelStrategy, Strategy, changes_target
-from standout.losses.numerics import check_option
+from standout.losses.numerics import check_option, shared_count
 from standout.networks.network import Network
 from standout.shapes import Batch, Maps, Progress
 
@@ -43,8 +43,9 @@ class DynamicDropout(Strategy):
     capability : "measured", 1 less the mean difficulty of the training batches, averaged over steps with factor
         `beta` and corrected for its start; "progress", the share of the training that is done to the power `gamma`;
         "validation", the last validation's `score`, 0 before the first; "constant", the number `constant`.
-    norm : "valid" divides by all pixels, so that dropping lowers the term's weight; "kept" by the kept ones.
-    scope : "batch" or "image": over what "quantile" ranks.
+    norm : "valid" divides by all pixels, so that dropping lowers the term's weight; "kept" by the kept ones, those of
+        all processes.
+    scope : "batch" or "image": over what "quantile" ranks; of several processes each ranks its own part of a batch.
     score : name of the measure in [0, 1], the higher the better, for "validation".
     seed : for "bernoulli".
 
@@ -117,6 +118,7 @@ class DynamicDropout(Strategy):
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         self._measured: Tensor | None = None
+        self._step = -1
         self._epoch = -1
         self._kept: Tensor | int = 0
         self._seen = 0
@@ -140,7 +142,7 @@ class DynamicDropout(Strategy):
         keep = self.keep(d, self.capability_at(d, progress), batch, progress)
         per_pixel = self.inner.per_pixel(maps.logits, batch)
         kept = torch.where(keep, per_pixel, torch.zeros_like(per_pixel))
-        pixels = keep.sum().clamp(min=1) if self.norm == "kept" else max(kept.numel(), 1)
+        pixels = shared_count(keep.sum()) if self.norm == "kept" else max(kept.numel(), 1)
         self._note(keep, progress)
         return {"dynamic_dropout": self.inner.alpha * (kept.sum() / pixels)}
 
@@ -160,8 +162,11 @@ class DynamicDropout(Strategy):
         if self.training:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.all_reduce(total)
-            self._measured = 1 - total[0] / total[1].clamp(min=1)
-            first = self._measured
+            # The parts of one step are measured together; the first step of all goes by each part's own.
+            first = 1 - total[0] / total[1].clamp(min=1)
+            if self._measured is not None and progress.step == self._step:
+                total = total + self._measured
+            self._measured, self._step = total, progress.step
         else:
             first = 1 - total[0] / total[1].clamp(min=1)
         # The average starts at 0: divided by what its weights add up to, 1 - beta**count, it is a mean.
@@ -194,8 +199,9 @@ class DynamicDropout(Strategy):
         measured, self._measured = self._measured, None
         if not self.training or measured is None:
             return
-        good = torch.isfinite(measured)
-        moved = self.beta * self.average + (1 - self.beta) * measured.to(self.average.dtype)
+        found = 1 - measured[0] / measured[1].clamp(min=1)
+        good = torch.isfinite(found)
+        moved = self.beta * self.average + (1 - self.beta) * found.to(self.average.dtype)
         self.average.copy_(torch.where(good, moved, self.average))
         self.count.add_(good)
 

@@ -154,7 +154,23 @@ def reduce(per_pixel: Tensor, valid: Tensor | None = None, reduction: str = "val
     if reduction == "none":
         return kept
     if reduction == "valid":
-        return kept.sum() / keep.sum().clamp(min=1)
+        return kept.sum() / shared_count(keep.sum())
     counts = keep.reshape(keep.shape[0], -1).sum(1)
     means = kept.reshape(kept.shape[0], -1).sum(1) / counts.clamp(min=1)
-    return means.sum() / (counts > 0).sum().clamp(min=1)
+    return means.sum() / shared_count((counts > 0).sum())
+
+
+@torch.no_grad()
+def shared_count(count: Tensor) -> Tensor:
+    """Return what a sum over a batch is divided by: its count, at least 1.
+
+    Where several processes learn together it is the mean of all their counts: they average their gradients, which
+    are then those of the one large batch, although some parts of it may count for less than others.
+    """
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return count.clamp(min=1)
+    # Whole numbers to 2**24 are exact in float32, which every device can send.
+    total = count.to(torch.float64 if count.device.type == "cpu" else torch.float32)
+    distributed.all_reduce(total)
+    return total.clamp(min=1) / distributed.get_world_size()

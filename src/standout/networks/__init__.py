@@ -8,7 +8,7 @@ _LATE = {
     "Cost": "standout.networks.costs:Cost",
     "FusionNet": "standout.networks.fusion:FusionNet",
     "Network": "standout.networks.network:Network",
-    "adapt": "standout.networks.adapters:adapt",
+    "adapt": "standout.networks.bridges:adapt",
     "build_network": "standout.networks.build:build_network",
     "cost": "standout.networks.costs:cost",
 }

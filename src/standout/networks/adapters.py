@@ -1,4 +1,4 @@
-"""Anybody's module, with the face of a `Network`."""
+"""A module that gives logits and nothing else, with the face of a `Network`; see `bridges` for those that give more."""
 
 from __future__ import annotations
 
@@ -63,23 +63,3 @@ class AdaptedModule(Network):
         ValueError : always.
         """
         raise ValueError(f"{type(self.module).__name__} is adapted without levels, so its head cannot be used alone")
-
-
-def adapt(
-    module: nn.Module, *, mean: Sequence[float] = (0.0, 0.0, 0.0), std: Sequence[float] = (1.0, 1.0, 1.0)
-) -> Network:
-    """Return `module` with the face of a network, so that training, strategies and measures take it.
-
-    Parameters
-    ----------
-    module : takes (N, 3, H, W) and returns logits (N, 1, h, w); it is used itself, not copied.
-    mean, std : how to normalise RGB in 0..1 for it; the defaults pass it on unchanged.
-
-    Raises
-    ------
-    TypeError : `module` is no torch module.
-    ValueError : `mean` or `std` is not three numbers.
-    """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"adapt takes a torch module, not {type(module).__name__}")
-    return AdaptedModule(module, mean, std)

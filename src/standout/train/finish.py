@@ -16,7 +16,13 @@ from standout.train.run import MODEL, Run
 from standout.train.validate import choose_sharpness, score
 from standout.weights import write_model
 
-PATHS = (("data", "train"), ("data", "test"), ("network", "backbone_weights"), ("validation", "split"))
+PATHS = (
+    ("data", "train"),
+    ("data", "test"),
+    ("data", "cache"),
+    ("network", "backbone_weights"),
+    ("validation", "split"),
+)
 """Settings that may name a file or folder of the machine."""
 
 

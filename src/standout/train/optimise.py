@@ -69,6 +69,21 @@ def clip_gradients(parameters: Iterable[Tensor], limit: float) -> Tensor:
     return norm
 
 
+def training_mode(step: nn.Module, *, freeze_batch_norm: bool) -> None:
+    """Put everything into training mode; frozen batch norms keep to the statistics that they have."""
+    step.train()
+    if freeze_batch_norm:
+        for module in step.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def running_statistics(step: nn.Module) -> list[Tensor]:
+    """Return the running means and variances of all batch norms."""
+    norms = (module for module in step.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if isinstance(buffer, Tensor)]
+
+
 class WeightAverage:
     """An exponential moving average (EMA) of a network's weights and buffers.
 

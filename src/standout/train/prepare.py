@@ -16,7 +16,9 @@ from standout.files import sha256_of
 from standout.images import mask_facts, mask_findings, read_mask
 from standout.networks import build_network
 from standout.shapes import Batch
-from standout.train.recipe import DataTable
+from standout.train.optimise import make_average, make_optimiser, parameter_groups
+from standout.train.recipe import DataTable, Recipe
+from standout.train.state import TrainingState
 from standout.train.step import Task, TrainingStep
 from standout.weights import backbone_options, load_backbone
 
@@ -135,6 +137,62 @@ def check_network(name: str, options: Mapping[str, Any]) -> None:
         build_network(name, **options)
 
 
+def new_state(
+    recipe: Recipe,
+    strategies: Sequence[Strategy],
+    task: Task,
+    *,
+    samples: int,
+    backbone: str,
+    device: torch.device,
+    processes: int = 1,
+) -> TrainingState:
+    """Return everything that will learn, before its first step; its random start follows from the seed alone.
+
+    Parameters
+    ----------
+    samples : size of the training set.
+    backbone : file of the backbone's weights; "" leaves the random ones.
+    processes : that learn together; where each has a graphics card, their batch norms take common statistics.
+
+    Raises
+    ------
+    StandoutError : unknown network or option, a backbone file that does not fit, or a strategy that the network
+        cannot serve (exit code 2).
+    """
+    settings = recipe.optimiser
+    step = build_step(
+        recipe.network.name,
+        recipe.network.options,
+        strategies,
+        task,
+        samples=samples,
+        seed=recipe.seed,
+        backbone=backbone,
+        channels_last=recipe.training.channels_last,
+    )
+    if processes > 1 and device.type == "cuda":
+        step = torch.nn.SyncBatchNorm.convert_sync_batchnorm(step)  # type: ignore[no-untyped-call]
+    step = step.to(device)
+    step.parts = recipe.training.accumulation
+    groups = parameter_groups(
+        step,
+        rate=settings.rate,
+        backbone_factor=settings.backbone_factor,
+        weight_decay=settings.weight_decay,
+        decay_norms=settings.decay_norms,
+    )
+    optimiser = make_optimiser(
+        groups,
+        settings.name,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        betas=settings.betas,
+        epsilon=settings.epsilon,
+    )
+    return TrainingState(step, optimiser, make_average(step.network, recipe.training.ema))
+
+
 def build_step(
     network: str,
     options: Mapping[str, Any],
@@ -144,20 +202,9 @@ def build_step(
     samples: int,
     seed: int,
     backbone: str,
-    device: torch.device,
     channels_last: bool,
 ) -> TrainingStep:
-    """Return network and strategies, bound and on the device; their random start follows from `seed` alone.
-
-    Parameters
-    ----------
-    backbone : file of the backbone's weights; "" leaves the random ones.
-
-    Raises
-    ------
-    StandoutError : unknown network or option, a backbone file that does not fit, or a strategy that the network
-        cannot serve (exit code 2).
-    """
+    """Return network and strategies, bound, on the CPU; parameters as `new_state`."""
     torch.manual_seed(seed)
     built = build_network(network, **options)
     if backbone:
@@ -170,9 +217,7 @@ def build_step(
             "strategies", "these strategies do not go together with this network", error, "change --strategy",
             exit_code=EXIT_USAGE,
         ) from error  # fmt: skip
-    if channels_last:
-        step = step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return step.to(device)
+    return step.to(memory_format=torch.channels_last) if channels_last else step  # type: ignore[call-overload]
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

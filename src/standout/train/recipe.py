@@ -40,6 +40,10 @@ class DataTable(_Table, frozen=True):
     unknown : what the third value of a mask of exactly three means, where it covers an area: "soft", a half label;
         "ignore", no label; "refuse" stops before the first step.
     test : folder of a set that the model will be scored on; none of its pictures may be trained on.
+    cache : folder where decoded pictures are kept, for this and other runs; empty decodes each anew every epoch.
+    cache_gigabytes : what the files in it may take, in units of 2**30 bytes.
+    resident : whether the decoded pictures lie on the device and views are made there: "yes", "no", or "auto", on a
+        graphics card that has the memory.
     """
 
     train: str = ""
@@ -49,6 +53,9 @@ class DataTable(_Table, frozen=True):
     mask_class: Annotated[int, Meta(ge=-1, le=65535)] = -1
     unknown: Literal["soft", "ignore", "refuse"] = "soft"
     test: str = ""
+    cache: str = ""
+    cache_gigabytes: NotNegative = 20.0
+    resident: Literal["auto", "yes", "no"] = "auto"
 
 
 class NetworkTable(_Table, frozen=True):
@@ -116,12 +123,16 @@ class TrainingTable(_Table, frozen=True):
     """The run's length and shape.
 
     epochs, batch, size : passes over the data, pictures a step, side of the square views.
+    accumulation : equal parts that each process takes its batch in, for batches that do not fit into its memory.
     ema : decay of the weights' running average, which is then validated and shipped; 0 is off.
     channels_last : memory order of the convolutions; the faster one on a CPU.
     precision : "bfloat16" runs the network under autocast; the losses stay in float32.
+    freeze_batch_norm : batch norms keep their statistics and normalise by them; their scales still learn.
     final : whether the best or the last checkpoint becomes the model.
     nonfinite_limit : steps in a row without a finite loss and gradient before the run stops.
     workers, threads, device : of this machine; 0 threads and "auto" leave the choice to torch.
+    process_minutes : of several processes, one that does not answer for so long is taken for lost.
+    time_limit : minutes after which the run saves and stops, to go on later; 0 is off.
     save_steps, save_minutes : further checkpoints between epochs; 0 is off.
     keep : newest checkpoints that stay, besides the best.
     log_steps : every so many steps one line of metrics.
@@ -131,14 +142,18 @@ class TrainingTable(_Table, frozen=True):
     epochs: Count = 32
     batch: Count = 32
     size: Side = 320
+    accumulation: Count = 1
     ema: Fraction = 0.0
     channels_last: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
+    freeze_batch_norm: bool = False
     final: Literal["best", "last"] = "best"
     nonfinite_limit: Count = 10
     workers: Annotated[int, Meta(ge=0)] = 1
     threads: Annotated[int, Meta(ge=0)] = 0
     device: str = "auto"
+    time_limit: NotNegative = 0.0
+    process_minutes: Annotated[float, Meta(gt=0.0)] = 30.0
     save_steps: Annotated[int, Meta(ge=0)] = 0
     save_minutes: NotNegative = 10.0
     keep: Count = 3
@@ -185,6 +200,8 @@ FREE = frozenset(
         "workers",
         "threads",
         "device",
+        "process_minutes",
+        "time_limit",
         "save_steps",
         "save_minutes",
         "keep",
@@ -193,7 +210,8 @@ FREE = frozenset(
         "final",
         "licence",
     )
-) | {"validation.sharpness", "network.backbone_weights", "data.train", "data.test"}
+) | {"validation.sharpness", "network.backbone_weights", "data.train", "data.test", "data.cache",
+    "data.cache_gigabytes", "data.resident"}  # fmt: skip
 """Settings that a resumed run may change: they decide where and how often, not what is learnt. The data and the
 backbone file may have moved; their fingerprints are compared instead."""
 

@@ -47,9 +47,12 @@ def _shown(value: Any) -> str:
 
 
 def other_surroundings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return in words what differs from the session before and may move the last bits: threads, device, versions."""
+    """Return in words what differs from the session before and may move the last bits.
+
+    That is threads, processes, device and versions.
+    """
     differences = []
-    for table, keys in (("machine", ("threads", "device")), ("versions", ("torch", "numpy"))):
+    for table, keys in (("machine", ("threads", "processes", "device")), ("versions", ("torch", "numpy"))):
         for key in keys:
             old, new = before.get(table, {}).get(key), now[table].get(key)
             if old is not None and old != new:

@@ -37,11 +37,13 @@ class Run:
     ----------
     folder : made where missing.
     keep : newest checkpoints that stay, besides the best.
+    writes : whether this process writes; of several, one does.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3) -> None:
+    def __init__(self, folder: Path, *, keep: int = 3, writes: bool = True) -> None:
         self.folder = folder
         self.keep = keep
+        self.writes = writes
         self.checkpoints = folder / "checkpoints"
         self.metrics = Ledger(folder / METRICS)
 
@@ -52,6 +54,8 @@ class Run:
         ------
         StandoutError : exit code 2, the folder holds a run and `resume` is false.
         """
+        if not self.writes:
+            return
         if not resume and ((self.folder / RECIPE).exists() or checkpoints.listed(self.checkpoints)):
             raise StandoutError(
                 "run-exists", "folder holds a run already", self.folder, "pass --resume or another --output",
@@ -69,6 +73,8 @@ class Run:
         ----------
         best : names of checkpoints that stay whatever their age, the best one first.
         """
+        if not self.writes:
+            return
         path = checkpoints.save(self.checkpoints, step, network, training)
         self.point("last", path.name)
         if best:
@@ -77,14 +83,20 @@ class Run:
 
     def point(self, label: str, name: str) -> None:
         """Let the text file `best` or `last` name a checkpoint."""
+        if not self.writes:
+            return
         atomic_write(self.folder / label, f"{name}\n".encode())
 
     def log(self, kind: str, **values: Any) -> None:
         """Add a line to the metrics."""
+        if not self.writes:
+            return
         self.metrics.append({"kind": kind, **values})
 
     def rewind_log(self, step: int) -> None:
         """Drop a torn last line and every line after `step`, so that no step occurs twice."""
+        if not self.writes:
+            return
         self.metrics.repair()
         if not self.metrics.path.exists():
             return
@@ -93,12 +105,16 @@ class Run:
 
     def write_manifest(self, values: Mapping[str, Any]) -> None:
         """Replace the manifest."""
+        if not self.writes:
+            return
         atomic_write(
             self.folder / MANIFEST, json.dumps({"schema": 1, **values}, indent=1, default=str).encode() + b"\n"
         )
 
     def update_manifest(self, **values: Any) -> None:
         """Change some of the manifest's values."""
+        if not self.writes:
+            return
         kept = {key: value for key, value in self.read_manifest().items() if key != "schema"}
         self.write_manifest({**kept, **values})
 
@@ -117,6 +133,8 @@ class Run:
         ------
         StandoutError : names both numbers.
         """
+        if not self.writes:
+            return
         try:
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
@@ -133,7 +151,7 @@ def _mebibytes(count: int) -> str:
     return f"{count / 2**20:.1f} MiB"
 
 
-def surroundings(command: Sequence[str], threads: int, device: str) -> dict[str, Any]:
+def surroundings(command: Sequence[str], threads: int, device: str, processes: int = 1) -> dict[str, Any]:
     """Return what a run's results may depend on beyond its recipe: versions, machine, git state, command."""
     versions = {"standout": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
@@ -147,6 +165,7 @@ def surroundings(command: Sequence[str], threads: int, device: str) -> dict[str,
             "system": f"{platform.system()} {platform.machine()}",
             "processors": os.cpu_count(),
             "threads": threads,
+            "processes": processes,
             "device": device,
         },
         "git": git_state(),

@@ -55,6 +55,11 @@ class Saver:
         """
         self.run.check_space(CHECKPOINTS_OF_SPACE * self.state.bytes(), f"{CHECKPOINTS_OF_SPACE} checkpoints")
 
+    def save_what_is_new(self) -> None:
+        """Commit a checkpoint of the steps since the last one, where there are any; as `save`."""
+        if self.state.steps_done != self._saved_at_step:
+            self.save()
+
     def save(self, *, last: bool = False) -> bool:
         """Commit a checkpoint; where the disk refuses, say so and go on, and the next save tries again.
 

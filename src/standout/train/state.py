@@ -122,12 +122,13 @@ class TrainingState:
         return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
 
 
-def seed_streams(seed: int, step: int) -> None:
-    """Make every random stream of this process a pure function of (seed, step).
+def seed_streams(seed: int, step: int, process: int = 0) -> None:
+    """Make every random stream of this process a pure function of (seed, step, number of the process).
 
     So no worker count, no validation and no interruption can shift what a step draws.
     """
-    mixed = int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
+    entropy = [seed, step, *([process] if process else [])]
+    mixed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
     torch.manual_seed(mixed)
     random.seed(mixed)
     np.random.seed(mixed % 2**32)  # noqa: NPY002 - the old global stream is the one that foreign code may draw from

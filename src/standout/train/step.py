@@ -27,6 +27,10 @@ class TrainingStep(nn.Module):
     task : the supervised loss, of logits (N, 1, H, W) and mask (N, 1, H, W) in [0, 1].
     samples : size of the training set, for strategies that remember something of each sample.
 
+    Attributes
+    ----------
+    parts : batches that make one step together; `after_step` then gives the strategies all of them as one.
+
     Raises
     ------
     ValueError : two strategies change the label, or a strategy asks for a level that the network lacks.
@@ -56,7 +60,8 @@ class TrainingStep(nn.Module):
         if missing:
             known = ", ".join(network.channels) or "none"
             raise ValueError(f"{type(network).__name__} has no level {', '.join(missing)}; it has {known}")
-        self._last: tuple[Maps, Batch] | None = None
+        self.parts = 1
+        self._last: list[tuple[Maps, Batch]] = []
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Return the weighted terms of this batch by name; minimise their sum.
@@ -66,8 +71,10 @@ class TrainingStep(nn.Module):
         StandoutError : a strategy needs a view, an index or an affine that the batch does not carry.
         RuntimeError : the step before had a strategy with a memory and `after_step` was forgotten.
         """
-        if self.training and self._last is not None and any(_remembers(s) for s in self._each()):
-            raise RuntimeError("call after_step(progress) after the optimiser's step: a strategy keeps a memory")
+        if self.training and len(self._last) >= self.parts:
+            if any(_remembers(s) for s in self._each()):
+                raise RuntimeError("call after_step(progress) after the optimiser's step: a strategy keeps a memory")
+            self._last = []
         missing = [view for view in self.views if view not in batch.views]
         if missing:
             raise StandoutError(
@@ -91,25 +98,23 @@ class TrainingStep(nn.Module):
                     raise ValueError(f"two strategies give a term named {name!r}; list each strategy once")
                 terms[name] = term
         if self.training:
-            self._last = (
-                Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()}),
-                batch,
-            )
+            kept = Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()})
+            self._last.append((kept, batch))
         return terms
 
     @torch.no_grad()
     def after_step(self, progress: Progress) -> None:
         """Let the strategies update what they remember; call it after the optimiser's step."""
-        if self._last is None:
+        if not self._last:
             return
-        maps, batch = self._last
-        self._last = None
+        maps, batch = _joined(self._last)
+        self._last = []
         for strategy in self._each():
             strategy.after_step(maps, batch, self.network, progress)
 
     def skip(self) -> None:
         """Forget the last batch without letting the strategies remember it; for a step that was not made."""
-        self._last = None
+        self._last = []
 
     @torch.no_grad()
     def after_epoch(self, progress: Progress, scores: Mapping[str, float] | None = None) -> None:
@@ -140,6 +145,25 @@ def _without_unknown(maps: Maps, batch: Batch, known: Tensor) -> tuple[Maps, Bat
         maps._replace(logits=torch.where(known, maps.logits, still)),
         batch._replace(mask=torch.where(known, batch.mask, own)),
     )
+
+
+def _joined(parts: Sequence[tuple[Maps, Batch]]) -> tuple[Maps, Batch]:
+    """Return the parts of a step as one."""
+    if len(parts) == 1:
+        return parts[0]
+    maps = [one for one, _ in parts]
+    features = {level: torch.cat([one.features[level] for one in maps]) for level in maps[0].features}
+    return Maps(torch.cat([one.logits for one in maps]), features), _joined_batches([batch for _, batch in parts])
+
+
+def _joined_batches(batches: Sequence[Batch]) -> Batch:
+    fields = {
+        name: torch.cat([getattr(batch, name) for batch in batches])
+        for name, value in batches[0]._asdict().items()
+        if isinstance(value, Tensor)
+    }
+    views = {name: _joined_batches([batch.views[name] for batch in batches]) for name in batches[0].views}
+    return batches[0]._replace(**fields, views=views)
 
 
 def _snake(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -18,12 +19,19 @@ class StoppedError(Exception):
 class StopOnSignal:
     """While entered, remembers the first SIGINT, SIGTERM or SIGHUP instead of dying of it.
 
+    Parameters
+    ----------
+    echo : seconds after the first in which further ones are taken for the same: where a launcher passes on what its
+        processes have been sent already.
+
     Attributes
     ----------
     number : of the signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, echo: float = 0.0) -> None:
+        self.echo = echo
+        self._when = 0.0
         self.number: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -53,6 +61,8 @@ class StopOnSignal:
 
     def _came(self, number: int, _frame: FrameType | None) -> None:
         if self.number is not None:
+            if time.monotonic() - self._when < self.echo:
+                return
             # The last checkpoint is whole at every instant, so there is nothing to tidy.
             os._exit(128 + number)
-        self.number = number
+        self.number, self._when = number, time.monotonic()

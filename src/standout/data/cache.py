@@ -1,0 +1,194 @@
+"""Decoded pictures on the disk, so that each is decoded once and not once an epoch and run.
+
+A pair is one file of raw levels, named by the hash of its two files' contents and of how they are read: so runs share
+the folder, whatever their sets are called and wherever they lie, and nothing in it is ever out of date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from standout.data.decoded import Decoded, Reading, contents
+from standout.data.pairing import Pair
+from standout.errors import StandoutError
+from standout.files import atomic_write, disk_error, is_temporary
+
+MARK = b"standout"
+VERSION = 1
+HEADER = struct.Struct("<8sIIIBBxxI")
+"""Mark, version, rows, columns, which of `HOW`, whether `known` follows, CRC-32 of the levels."""
+HOW = ("equal", "resized", "unturned")
+SUFFIX = ".levels"
+LEFTOVER_SECONDS = 3600.0
+"""A temporary file as old as this belongs to no living process."""
+STORED_BETWEEN_LOOKS = 500
+"""Files stored until the folder's size is taken anew, since other runs store there too."""
+
+
+class _Entry(NamedTuple):
+    size: int
+    used: float
+
+
+def _silent(_line: str) -> None:
+    """Say nothing."""
+
+
+class DecodedCache:
+    """A folder of decoded pairs.
+
+    Parameters
+    ----------
+    folder : made where missing; may be shared by any number of runs at once.
+    limit : bytes that the files in it may take; what was used longest ago makes room, but nothing that this run uses.
+    warn : takes one line where the disk refuses; from then on nothing more is stored.
+
+    Raises
+    ------
+    StandoutError : the folder cannot be made or listed.
+    """
+
+    def __init__(self, folder: str | Path, limit: int, warn: Callable[[str], object] = _silent) -> None:
+        self.folder = Path(folder)
+        self.limit = limit
+        self.warn = warn
+        self._lock = threading.Lock()
+        self._keys: dict[tuple[Reading, Pair], str] = {}
+        self._own: set[str] = set()
+        self._stored = 0
+        self._refused = False
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._entries = self._listed()
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
+
+    def read(self, pair: Pair, reading: Reading) -> Decoded:
+        """Return the pair's pixels as `reading.decode` gives them, decoded only where they are not stored.
+
+        The files are read and hashed the first time that this process asks for the pair, and not again.
+
+        Raises
+        ------
+        StandoutError : as `reading.decode`.
+        """
+        key = self._keys.get((reading, pair))
+        if key is not None:
+            found = self._load(key)
+            if found is not None:
+                return found
+        image, mask = contents(pair)
+        key = reading.key(image, mask)
+        self._keys[reading, pair] = key
+        found = self._load(key)
+        if found is None:
+            try:
+                found = reading.decode_bytes(image, mask)
+            except StandoutError:
+                return reading.decode(pair)  # fails again, and names the files
+            self._store(key, found)
+        return found
+
+    def size(self) -> int:
+        """Return the bytes of all files that this process knows of."""
+        with self._lock:
+            return sum(entry.size for entry in self._entries.values())
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}{SUFFIX}"
+
+    def _listed(self) -> dict[str, _Entry]:
+        entries = {}
+        now = time.time()
+        for part in self.folder.iterdir():
+            if len(part.name) != 2 or not part.is_dir():
+                continue
+            for path in part.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # another run may clear it at this moment
+                    found = path.stat()
+                    if path.suffix == SUFFIX:
+                        entries[path.stem] = _Entry(found.st_size, found.st_mtime)
+                    elif is_temporary(path) and now - found.st_mtime > LEFTOVER_SECONDS:
+                        path.unlink()
+        return entries
+
+    def _load(self, key: str) -> Decoded | None:
+        """Return what is stored, its levels mapped into memory; None where there is nothing, or nothing whole."""
+        path = self._path(key)
+        try:
+            levels = np.memmap(path, np.uint8, "r")
+        except (OSError, ValueError):  # missing, or of length 0
+            return None
+        if len(levels) < HEADER.size:
+            return None
+        mark, version, rows, columns, how, has_known, checksum = HEADER.unpack(levels[: HEADER.size].tobytes())
+        count = rows * columns
+        if (mark, version) != (MARK, VERSION) or how >= len(HOW) or has_known > 1:
+            return None
+        if len(levels) != HEADER.size + (4 + has_known) * count:
+            return None
+        with self._lock:
+            first = key not in self._own
+        if first:
+            # The disk may have changed a bit since; once a process is enough.
+            if zlib.crc32(levels[HEADER.size :].data) != checksum:
+                return None
+            with contextlib.suppress(OSError):
+                os.utime(path)
+            with self._lock:
+                self._own.add(key)
+                self._entries.setdefault(key, _Entry(len(levels), time.time()))
+        planes = np.asarray(levels[HEADER.size :])
+        image = planes[: 3 * count].reshape(rows, columns, 3)
+        mask = planes[3 * count : 4 * count].reshape(rows, columns)
+        known = planes[4 * count :].reshape(rows, columns) > 0 if has_known else None
+        return Decoded(image, mask, known, HOW[how])
+
+    def _store(self, key: str, decoded: Decoded) -> None:
+        planes = [decoded.image, decoded.mask] + ([] if decoded.known is None else [decoded.known.astype(np.uint8)])
+        levels = b"".join(np.ascontiguousarray(plane).tobytes() for plane in planes)
+        header = HEADER.pack(
+            MARK, VERSION, *decoded.mask.shape, HOW.index(decoded.how), decoded.known is not None, zlib.crc32(levels)
+        )
+        size = HEADER.size + len(levels)
+        with self._lock:
+            if self._refused or not self._make_room(size):
+                return
+            self._own.add(key)
+            self._entries[key] = _Entry(size, time.time())
+        try:
+            atomic_write(self._path(key), header + levels)
+        except StandoutError as error:
+            with self._lock:
+                self._entries.pop(key, None)
+                told, self._refused = self._refused, True
+            if not told:
+                self.warn(f"decoded pictures are no longer stored: {error}")
+
+    def _make_room(self, size: int) -> bool:
+        """Whether `size` bytes more fit under the limit, after deleting what no run has used for longest."""
+        self._stored += 1
+        if self._stored % STORED_BETWEEN_LOOKS == 0:
+            with contextlib.suppress(OSError):
+                self._entries = self._listed()
+        over = sum(entry.size for entry in self._entries.values()) + size - self.limit
+        if over <= 0:
+            return True
+        others = sorted((entry.used, key) for key, entry in self._entries.items() if key not in self._own)
+        for _, key in others:
+            if over <= 0:
+                break
+            with contextlib.suppress(OSError):
+                self._path(key).unlink(missing_ok=True)
+            over -= self._entries.pop(key).size
+        return over <= 0

@@ -1,0 +1,177 @@
+"""A whole set that lies decoded on the device, where its views are made a batch at a time.
+
+The views are those of `Batches`: the same draws, the same places, and filtering that gives the same levels
+(`standout.data.resample`). What remains to be turned, and changes of colour, run the same code on the device, so they
+agree as far as its arithmetic does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from standout.data.augment import Drawn, Place, coloured, mirrored, place, turned
+from standout.data.batches import ALL_KNOWN, Batches, Task
+from standout.data.decoded import Decoded
+from standout.data.pairs import Pair
+from standout.data.resample import resampled
+from standout.data.workers import in_order
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.shapes import Batch
+
+
+class ResidentBatches(Batches):
+    """`Batches` whose pictures are decoded once, at the first epoch's start, and then lie on the device.
+
+    Parameters
+    ----------
+    pairs, settings : as `Batches`.
+    device : where pictures lie and views are made.
+    limit : bytes that the pictures may take there.
+
+    Raises
+    ------
+    StandoutError : on `load`, "device-full", the pictures take more.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], *, device: torch.device, limit: float, **settings: Any) -> None:
+        super().__init__(pairs, **settings)
+        self.device = device
+        self.limit = limit
+        self._planes: list[Tensor | StandoutError] = []
+        self._how: list[str] = []
+
+    def load(self) -> None:
+        """Decode the whole set onto the device.
+
+        Raises
+        ------
+        StandoutError : "device-full", or reading one picture does not end.
+        """
+        found = in_order(
+            self.decoded,
+            self.pairs,
+            workers=self.workers,
+            ahead=2 * self.batch + self.workers,
+            patience=self.patience,
+            name=lambda pair: pair.image,
+        )
+        planes: list[Tensor | StandoutError] = []
+        how: list[str] = []
+        taken = 0
+        for one in found:
+            planes.append(one if isinstance(one, StandoutError) else self._placed(one))
+            how.append("equal" if isinstance(one, StandoutError) else one.how)
+            last = planes[-1]
+            taken += last.numel() if isinstance(last, Tensor) else 0
+            if taken > self.limit:
+                raise StandoutError(
+                    "device-full", "the decoded pictures do not fit on the device",
+                    f"{len(planes)} of {len(self.pairs)} take {taken / 2**30:.1f} GiB of the {self.limit / 2**30:.1f} "
+                    f"that {self.device} may give",
+                    "pass --set data.resident=no", exit_code=EXIT_USAGE,
+                )  # fmt: skip
+        self._planes, self._how = planes, how
+
+    def _placed(self, decoded: Decoded) -> Tensor:
+        """Return (5, H, W) uint8 on the device: RGB, mask, 255 where that speaks; or (4, H, W) where it all does."""
+        planes = [decoded.image, decoded.mask[..., None]]
+        if decoded.known is not None:
+            planes.append(decoded.known[..., None].astype(np.uint8) * np.uint8(255))
+        together = np.ascontiguousarray(np.concatenate(planes, axis=2).transpose(2, 0, 1))
+        return torch.from_numpy(together).to(self.device)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, on the device, from number `start` on.
+
+        Raises
+        ------
+        StandoutError : three per mille of the pictures, or more, cannot be read; or `load` fails.
+        """
+        if not self._planes:
+            self.load()
+        tasks = self.tasks(epoch, start)
+        count = self.batch // self.part[1]
+        for first in range(0, len(tasks), count):
+            yield self._batch([self._readable(task) for task in tasks[first : first + count]])
+
+    def _readable(self, task: Task) -> Task:
+        index = task.index
+        while isinstance(error := self._planes[index], StandoutError):
+            index = self.lost(index, error)
+        return Task(index, task.epoch, task.size)
+
+    def _batch(self, tasks: Sequence[Task]) -> Batch:
+        planes = []
+        for task in tasks:
+            one = self._planes[task.index]
+            if isinstance(one, Tensor):
+                planes.append(one)
+            if self._how[task.index] != "equal":
+                self.refitted[self.pairs[task.index].name] = self._how[task.index]
+        index = torch.tensor([task.index for task in tasks], device=self.device)
+        made = {view: self._view(planes, tasks, view, index) for view in ("", *self.views)}
+        return made.pop("")._replace(views=made)
+
+    def _view(self, planes: Sequence[Tensor], tasks: Sequence[Task], view: str, index: Tensor) -> Batch:
+        size = tasks[0].size
+        drawn = [self.drawn(task, view) for task in tasks]
+        places = [
+            place(what, (int(one.shape[1]), int(one.shape[2])), size) for what, one in zip(drawn, planes, strict=True)
+        ]
+        depth = max(len(one) for one in planes)
+        levels = torch.empty((len(tasks), depth, size, size), device=self.device)
+        straight = [number for number, at in enumerate(places) if at.rest is None]
+        if straight:
+            levels[straight] = self._straight([planes[n] for n in straight], [places[n] for n in straight],
+                                              [drawn[n] for n in straight], depth, size)  # fmt: skip
+        for number, at in enumerate(places):
+            if at.rest is not None:
+                levels[number] = _turned(_deep(planes[number], depth), at, size)
+        # In the memory order of `stack`, so that sums over it run alike.
+        images = (levels[:, :3] / 255).contiguous(memory_format=torch.channels_last)
+        if any(one.brightness != 1 or one.contrast != 1 or one.saturation != 1 for one in drawn):
+            images = coloured(images, drawn)
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        affines = torch.from_numpy(np.stack([at.affine for at in places]).astype(np.float32)).to(self.device)
+        known = levels[:, 4:] / 255 > ALL_KNOWN if depth == 5 else None
+        return Batch(
+            images.contiguous(memory_format=order), (levels[:, 3:4] / 255).contiguous(), index, affines, known=known
+        )
+
+    def _straight(
+        self, planes: Sequence[Tensor], places: Sequence[Place], drawn: Sequence[Drawn], depth: int, size: int
+    ) -> Tensor:
+        """Return the levels (N, depth, size, size) of views that filtering rows and columns makes."""
+        rows, columns = (max(int(one.shape[axis]) for one in planes) for axis in (1, 2))
+        together = torch.zeros((len(planes), depth, rows, columns), dtype=torch.uint8, device=self.device)
+        for number, one in enumerate(planes):
+            together[number, :, : one.shape[1], : one.shape[2]] = _deep(one, depth)
+        sizes = torch.tensor([one.shape[1:] for one in planes], device=self.device)
+        boxes = torch.tensor([at.box for at in places], dtype=torch.float64, device=self.device)
+        flip = torch.tensor([one.flip for one in drawn], device=self.device)
+        return resampled(together, sizes, boxes, (size, size), flip).float()
+
+
+def _deep(planes: Tensor, depth: int) -> Tensor:
+    """Return the planes with one more that says that the mask speaks everywhere, where `depth` asks for it."""
+    if len(planes) == depth:
+        return planes
+    return torch.cat([planes, torch.full_like(planes[:1], 255)])
+
+
+def _turned(planes: Tensor, at: Place, size: int) -> Tensor:
+    """Return the levels (C, size, size) of a view that is turned or reaches beyond the edge."""
+    if at.rest is None:
+        raise ValueError("nothing remains to be turned")
+    top, left, bottom, right = (int(edge) for edge in at.box)
+    region = mirrored(planes, (top, left, bottom - top, right - left))
+    shape = torch.tensor([region.shape[1:]], device=planes.device)
+    box = torch.tensor([[0, 0, *region.shape[1:]]], dtype=torch.float64, device=planes.device)
+    unflipped = torch.zeros(1, dtype=torch.bool, device=planes.device)
+    reduced = resampled(region[None], shape, box, at.size, unflipped).float()
+    return turned(reduced, at.rest, size)

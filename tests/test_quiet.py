@@ -1,0 +1,98 @@
+"""Promises K4 and K10: what a terminal gets, and that nothing ever reaches for the network."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SHOW = """
+from standout.train.show import chosen_display
+with chosen_display() as shown:
+    for step in range(1, 4):
+        shown.step(step, 3, "1/1", {"task": 0.5}, 0.01, 12.0)
+    shown.line("standout: warning: a line")
+"""
+
+
+def shown_in_a_terminal(**environment):
+    import pty
+
+    parent, child = pty.openpty()
+    around = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOW], stderr=child, stdout=subprocess.PIPE, env={**around, **environment}
+    )
+    os.close(child)
+    said = b""
+    while True:
+        try:
+            part = os.read(parent, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        said += part
+    out, _ = process.communicate()
+    os.close(parent)
+    assert process.returncode == 0
+    return out, said
+
+
+def test_k04_a_terminal_gets_a_bar_and_colours():
+    out, said = shown_in_a_terminal(TERM="xterm-256color")
+
+    assert out == b""  # progress goes to stderr
+    assert b"a line" in said
+    assert b"\x1b[3" in said or b"\x1b[1m" in said
+
+
+def test_k04_no_colour_where_it_is_not_wanted():
+    _, said = shown_in_a_terminal(TERM="xterm-256color", NO_COLOR="1")
+    assert b"a line" in said
+    assert not any(f"\x1b[{code}m".encode() in said for code in range(30, 50))
+    assert b"\x1b[38" not in said
+
+    _, said = shown_in_a_terminal(TERM="dumb")
+    assert b"a line" in said
+    assert b"\x1b" not in said
+
+
+def test_k04_a_pipe_gets_plain_lines():
+    ran = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, check=True)
+
+    assert ran.stdout == b""
+    assert b"a line" in ran.stderr
+    assert b"\x1b" not in ran.stderr
+    assert b"\r" not in ran.stderr
+
+
+TRAP = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.bind", "socket.sendto", "urllib.Request"):
+        raise RuntimeError(f"the network: {event} {arguments}")
+sys.addaudithook(refuse)
+from standout.cli import run
+run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("words", [["--version"], ["data", "check", "SET"], ["train", "SET", "--dry-run"]])
+def test_k10_no_command_reaches_for_the_network(words, tmp_path):
+    import numpy as np
+
+    from standout.images import write_image, write_map
+
+    for number in range(8):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        write_image(tmp_path / "set" / "images" / f"{number}.png", pixels)
+        write_map(tmp_path / "set" / "masks" / f"{number}.png", (pixels[..., 0] > 180).astype(np.uint8) * np.uint8(255))
+    words = [str(tmp_path / "set") if word == "SET" else word for word in words]
+    if words[0] == "train":
+        words += ["--network", "tiny", "--batch", "4", "--size", "32", "--epochs", "1", "--validation", "0"]
+
+    ran = subprocess.run([sys.executable, "-c", TRAP, *words], capture_output=True, text=True, check=False)
+
+    assert "the network" not in ran.stderr
+    assert ran.returncode == 0, ran.stderr
