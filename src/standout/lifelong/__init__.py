@@ -8,6 +8,9 @@ from standout.names import late_names
 _LATE = {
     "AccuracyMatrix": "standout.lifelong.measures:AccuracyMatrix",
     "CONVENTIONS": "standout.lifelong.measures:CONVENTIONS",
+    "RECOGNISERS": "standout.lifelong.build:RECOGNISERS",
+    "build_recogniser": "standout.lifelong.build:build_recogniser",
+    "load_pretrained": "standout.lifelong.build:load_pretrained",
     "render": "standout.lifelong.table:render",
 }
 
