@@ -1,6 +1,6 @@
 """Lifelong recognition: a recogniser meets one experience after another and keeps what it knew.
 
-The measures load without torch.
+The measures and the streams load without torch.
 """
 
 from standout.names import late_names
@@ -8,9 +8,15 @@ from standout.names import late_names
 _LATE = {
     "AccuracyMatrix": "standout.lifelong.measures:AccuracyMatrix",
     "CONVENTIONS": "standout.lifelong.measures:CONVENTIONS",
+    "KINDS": "standout.lifelong.layouts:KINDS",
     "RECOGNISERS": "standout.lifelong.build:RECOGNISERS",
     "build_recogniser": "standout.lifelong.build:build_recogniser",
+    "class_stream": "standout.lifelong.streams:class_stream",
+    "core50_stream": "standout.lifelong.layouts:core50_stream",
+    "domain_stream": "standout.lifelong.streams:domain_stream",
     "load_pretrained": "standout.lifelong.build:load_pretrained",
+    "open_stream": "standout.lifelong.layouts:open_stream",
+    "openloris_stream": "standout.lifelong.layouts:openloris_stream",
     "render": "standout.lifelong.table:render",
 }
 
