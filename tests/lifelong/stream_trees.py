@@ -34,3 +34,24 @@ def domains(root, names=("home", "office", "street"), classes=("cup", "shoe", "s
                 background=backgrounds[number], **options,
             )  # fmt: skip
     return root
+
+
+SMALL = {
+    "network": {"name": "sdkd_tiny", "options": {"refine": "sigmoid"}},
+    "training": {
+        "epochs": 2, "batch": 4, "size": 32, "threads": 1, "workers": 1, "log_steps": 1, "ratio_steps": 2,
+        "save_minutes": 0, "cache_mebibytes": 4,
+    },
+    "optimiser": {"rate": 0.02},
+}  # fmt: skip
+MEMORY = 8 * 3 * 32 * 32
+"""Eight pictures."""
+REMEMBERING = ("derpp", "latent_replay", "replay", "sdkd_replay")
+
+
+def settings_for(method, **tables):
+    """Return small settings that a method takes."""
+    network = {"name": "tiny"} if method == "sdkd_without_saliency" else SMALL["network"]
+    memory = {"bytes": MEMORY if method in REMEMBERING else 0}
+    made = {**SMALL, "network": network, "memory": memory}
+    return {**made, **{name: {**made.get(name, {}), **table} for name, table in tables.items()}}

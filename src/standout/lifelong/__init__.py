@@ -9,14 +9,18 @@ _LATE = {
     "AccuracyMatrix": "standout.lifelong.measures:AccuracyMatrix",
     "CONVENTIONS": "standout.lifelong.measures:CONVENTIONS",
     "KINDS": "standout.lifelong.layouts:KINDS",
+    "METHODS": "standout.lifelong.methods:METHODS",
     "RECOGNISERS": "standout.lifelong.build:RECOGNISERS",
     "build_recogniser": "standout.lifelong.build:build_recogniser",
     "class_stream": "standout.lifelong.streams:class_stream",
     "core50_stream": "standout.lifelong.layouts:core50_stream",
     "domain_stream": "standout.lifelong.streams:domain_stream",
+    "learn": "standout.lifelong.learner:learn",
     "load_pretrained": "standout.lifelong.build:load_pretrained",
     "open_stream": "standout.lifelong.layouts:open_stream",
     "openloris_stream": "standout.lifelong.layouts:openloris_stream",
+    "read_recogniser": "standout.lifelong.model:read_recogniser",
+    "read_results": "standout.lifelong.results:read_results",
     "render": "standout.lifelong.table:render",
 }
 

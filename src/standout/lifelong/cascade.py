@@ -210,7 +210,10 @@ class SaliencyCascade(nn.Module):
 
     def forward(self, image: Image) -> Detected:
         """Return what is detected in an image (N, 3, H, W), RGB in 0..1."""
-        block5 = trunk(self.backbone, image)
+        return self.detect(trunk(self.backbone, image))
+
+    def detect(self, block5: Tensor) -> Detected:
+        """Return what is detected in a feature of block 5."""
         at6 = self.backbone.blocks[BLOCK6](block5)
         first, _ = self.attention_decoder(block5, at6, self.backbone.blocks[BLOCK7](at6))
         attended = self.attention(first, block5)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from standout.lifelong.cascade import BLOCK5, BLOCK6, SaliencyCascade, smallest_to_largest
+from standout.lifelong.cascade import BLOCK5, BLOCK6, BLOCK7, SaliencyCascade, smallest_to_largest, trunk
 from standout.networks.blocks import convolution, initialise
 from standout.networks.mobile import MobileBackbone, Table
 from standout.shapes import Image, Logits, Map
@@ -56,7 +56,24 @@ class Recogniser(nn.Module):
 
     def forward(self, image: Image) -> Recognised:
         """Return the scores of an image (N, 3, H, W)."""
+        return self.upper(self.lower(image))
+
+    def lower(self, image: Image) -> Tensor:
+        """Return the feature of block 5, (N, C, H/16, W/16), of an image (N, 3, H, W)."""
+        return trunk(self.shared(), image)
+
+    def upper(self, block5: Tensor) -> Recognised:
+        """Return what is recognised in a feature of block 5."""
         raise NotImplementedError  # abstract
+
+    def shared(self) -> MobileBackbone:
+        """Return the backbone, whose stem and first five blocks are the lower half."""
+        raise NotImplementedError  # abstract
+
+    def lower_parts(self) -> list[nn.Module]:
+        """Return the modules of the lower half."""
+        backbone = self.shared()
+        return [backbone.conv_stem, backbone.bn1, *backbone.blocks[:BLOCK6]]
 
     def take_pretrained(self, backbone: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> None:
         """Start from a backbone's weights and those of its `conv_head` and `bn2`, under timm's names."""
@@ -96,9 +113,14 @@ class PlainRecogniser(Recogniser):
         self.head = HeadConvolution(table.stages[-1][-1].outputs, head_width, eps)
         self.classifier = nn.Linear(head_width, len(self.classes))
 
-    def forward(self, image: Image) -> Recognised:
-        """Return the scores of an image (N, 3, H, W)."""
-        return Recognised(self.classifier(self.head(self.backbone(image)[-1]).mean((2, 3))))
+    def shared(self) -> MobileBackbone:
+        """Return the backbone."""
+        return self.backbone
+
+    def upper(self, block5: Tensor) -> Recognised:
+        """Return the scores of a feature of block 5."""
+        last = self.backbone.blocks[BLOCK7](self.backbone.blocks[BLOCK6](block5))
+        return Recognised(self.classifier(self.head(last).mean((2, 3))))
 
     def take_pretrained(self, backbone: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> None:
         """Start the backbone and the head convolution from these weights."""
@@ -149,9 +171,13 @@ class SaliencyRecogniser(Recogniser):
             channels *= (-(-size // 16)) ** 2
         self.classifier = nn.Linear(channels, len(self.classes))
 
-    def forward(self, image: Image) -> Recognised:
-        """Return the scores and maps of an image (N, 3, H, W)."""
-        found = self.cascade(image)
+    def shared(self) -> MobileBackbone:
+        """Return the cascade's backbone."""
+        return self.cascade.backbone
+
+    def upper(self, block5: Tensor) -> Recognised:
+        """Return the scores and maps of a feature of block 5."""
+        found = self.cascade.detect(block5)
         gate = self.gate(found.second)
         scores = self.classify(found.block5 * gate)
         return Recognised(scores, gate, found.second, found.first, found.feature)

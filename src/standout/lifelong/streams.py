@@ -88,11 +88,13 @@ def domain_stream(root: str | Path, *, test_share: float = TEST_SHARE) -> Stream
     """
     root = Path(root)
     notes: list[str] = []
-    experiences = []
-    for folder in subfolders(root):
-        training, test = _split_of(folder, test_share, notes)
-        experiences.append(Experience(folder.name, training, test))
+    experiences = [experience_of(folder, test_share, notes) for folder in subfolders(root)]
     return checked(Stream(root.name, tuple(experiences), notes=tuple(notes)), root)
+
+
+def experience_of(folder: Path, share: float, notes: list[str]) -> Experience:
+    """Return the experience that a folder CLASS/pictures is; what a user should know goes to `notes`."""
+    return Experience(folder.name, *_split_of(folder, share, notes))
 
 
 def class_stream(root: str | Path, experiences: int, *, test_share: float = TEST_SHARE) -> Stream:

@@ -117,11 +117,12 @@ def _latex(rows: Rows, spreads: _Spreads, convention: str) -> str:
     ]
     for label, cells in spreads.items():
         numbers = [str(cell).replace(" ± ", r" $\pm$ ") for cell in cells.values()]
-        lines.append(" & ".join([_escaped(label), *numbers]) + r" \\")
+        lines.append(" & ".join([escaped(label), *numbers]) + r" \\")
     return "\n".join([*lines, "\\hline", "\\end{tabular}"]) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a text as LaTeX prints it."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
 
