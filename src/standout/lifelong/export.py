@@ -19,6 +19,10 @@ from standout.lifelong.model import read_recogniser
 from standout.models.graph import INPUT, MAP, SCORES, check_graph
 from standout.predict import open_session
 
+MOST_MAP_DIFFERENCE = 1e-3
+"""A quarter of one of 255 levels. The decoders multiply features before they are normalised, so that a map has fewer
+exact digits in float32 than scores have."""
+
 
 class SameAnswers(NamedTuple):
     """What was compared and how near it came.
@@ -81,7 +85,7 @@ def same_answers(
 
     Raises
     ------
-    StandoutError : a probability or a map differs by more than 1e-4.
+    StandoutError : a probability differs by more than 1e-4 or a map by more than 1e-3.
     """
     graph = check_graph(content, path, output=SCORES)
     session = open_session(graph, path)
@@ -98,11 +102,10 @@ def same_answers(
                 alike = probabilities if name == SCORES else np.float64
                 gap = float(np.abs(alike(one) - alike(other)).max())
                 worst[name] = max(worst[name], gap if np.isfinite(gap) else np.inf)
-    if not max(worst.values()) <= MOST_DIFFERENCE:
-        name = max(worst, key=lambda key: worst[key])
-        raise StandoutError(
-            "export-differs", "exported graph differs from the recogniser",
-            f"{path}, {name} by {worst[name]:.2g} (limit {MOST_DIFFERENCE:g})",
-            "no file was written; report the network",
-        )  # fmt: skip
+    for name, limit in ((SCORES, MOST_DIFFERENCE), (MAP, MOST_MAP_DIFFERENCE)):
+        if not worst.get(name, 0.0) <= limit:
+            raise StandoutError(
+                "export-differs", "exported graph differs from the recogniser",
+                f"{path}, {name} by {worst[name]:.2g} (limit {limit:g})", "no file was written; report the network",
+            )  # fmt: skip
     return SameAnswers(PICTURES, tuple(sizes), worst[SCORES], worst.get(MAP))

@@ -94,7 +94,7 @@ class Recogniser(nn.Module):
         old = self.classifier
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            new = nn.Linear(old.in_features, len(every))
+            new = nn.Linear(old.in_features, len(every)).to(old.weight.dtype)
         with torch.no_grad():
             new.weight[: len(self.classes)] = old.weight.cpu()
             new.bias[: len(self.classes)] = old.bias.cpu()
