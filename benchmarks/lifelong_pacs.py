@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "training": {"size": SIDE, "epochs": 3, "batch": 32, "threads": 1, "ratio_steps": 25, "save_minutes": 5.0},
     "network": {"options": {"ha_kernel": 9}},
     "augmentation": {"crop_keep": 0.8, "flip": 0.5},
-    "optimiser": {"name": "sgd", "rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4},
+    "optimiser": {"name": "adamw", "rate": 0.001, "weight_decay": 5e-4},
     "schedule": {"name": "cosine"},
 }
 
@@ -67,12 +67,24 @@ ROWS = {
     f"DER++, bytes of {PICTURES} pictures": Row("derpp", memory=MEMORY),
     f"latent replay, bytes of {PICTURES} pictures": Row("latent_replay", memory=MEMORY),
 }
+SGD = {"name": "sgd", "rate": 0.01}
 CHOICES = {
     "naive": Row("naive"),
+    "naive, SGD 0.01": Row("naive", settings={"optimiser": SGD}),
+    "sdkd, SGD 0.01": Row("sdkd", settings={"optimiser": SGD}),
+    "naive, SGD 0.03": Row("naive", settings={"optimiser": {**SGD, "rate": 0.03}}),
     "sdkd": Row("sdkd"),
-    "naive, rate 0.03": Row("naive", settings={"optimiser": {"rate": 0.03}}),
-    "naive, AdamW 0.001": Row("naive", settings={"optimiser": {"name": "adamw", "rate": 0.001}}),
-    "naive, rate 0.1": Row("naive", settings={"optimiser": {"rate": 0.1}}),
+    "sdkd, lambda2 5": Row("sdkd", {"lambda2": 5.0}),
+    "sdkd, lambda1 0.1, lambda2 5": Row("sdkd", {"lambda1": 0.1, "lambda2": 5.0}),
+    "sdkd, element means": Row("sdkd", {"ft_reduction": "mean", "st_reduction": "mean"}),
+    "lwf": Row("lwf"),
+    "lwf, weight 5": Row("lwf", {"weight": 5.0}),
+    "sdkd, lambda1 0.1, lambda2 20": Row("sdkd", {"lambda1": 0.1, "lambda2": 20.0}),
+    "ewc": Row("ewc"),
+    "si": Row("si"),
+    "ewc, weight 10000": Row("ewc", {"weight": 10000.0}),
+    "si, weight 10": Row("si", {"weight": 10.0}),
+    "sdkd, lambda1 0.1, lambda2 5, T 2": Row("sdkd", {"lambda1": 0.1, "lambda2": 5.0, "temperature": 2.0}),
 }
 
 

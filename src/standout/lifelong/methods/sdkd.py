@@ -126,9 +126,14 @@ class SaliencyDistillation(Method):
         """Let the autoencoder learn the teacher's signals without labels, then freeze it."""
         paraphraser.requires_grad_(True)
         optimiser = torch.optim.SGD(paraphraser.parameters(), lr=self.ft_rate, momentum=0.9, weight_decay=5e-4)
-        for _ in range(self.ft_epochs):
-            for batch in meeting.pictures():
-                loss = paraphraser.reconstruction(self.signal(teacher(batch.image)))
+        # The teacher is frozen and the pictures are as they are: its maps, small as they are, are made once.
+        maps: list[Tensor] = []
+        for epoch in range(self.ft_epochs):
+            made = (self.signal(teacher(batch.image)) for batch in meeting.pictures())
+            for signal in maps or made:
+                if epoch == 0 and self.ft_on != "features":
+                    maps.append(signal)
+                loss = paraphraser.reconstruction(signal)
                 if bool(loss.isfinite()):
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimiser.step()
