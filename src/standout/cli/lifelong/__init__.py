@@ -12,6 +12,7 @@ LIFELONG = {
     "learn": (f"{_HERE}.learn:learn", "Go on with a run on new folders, new classes included."),
     "predict": (f"{_HERE}.predict:predict", "Say what is in a picture, how surely, and where."),
     "compare": (f"{_HERE}.compare:compare", "Put runs side by side: tables and plots."),
+    "generate": (f"{_HERE}.generate:generate", "Write a stream like OpenLORIS-Object, of your own cut-outs or not."),
     "export": (f"{_HERE}.export:export", "Write a recogniser as one ONNX file, proven equal."),
 }
 
