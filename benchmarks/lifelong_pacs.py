@@ -182,12 +182,14 @@ def row_of(label: str, row: Row, folders: list[Path]) -> dict[str, Any]:
     }
 
 
-def write(output: Path, rows: dict[str, Row], runs: Path, seeds: list[int], protocol: str) -> None:
+def write(
+    output: Path, rows: dict[str, Row], runs: Path, seeds: list[int], protocol: str, script: str = "lifelong_pacs"
+) -> None:
     """Write all that is finished."""
     whole = {label: [folder for seed in seeds if is_whole(folder := folder_of(runs, label, seed))] for label in rows}
     document = {
         "schema": 1,
-        "command": shlex.join(["python", "benchmarks/lifelong_pacs.py", *(a for a in sys.argv[1:] if "/" not in a)]),
+        "command": shlex.join(["python", f"benchmarks/{script}.py", *map(_name, sys.argv[1:])]),
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("standout", "torch", "numpy")}},
         "threads": 1,
         "seed": seeds,
@@ -199,6 +201,10 @@ def write(output: Path, rows: dict[str, Row], runs: Path, seeds: list[int], prot
         "rows": [row_of(label, rows[label], found) for label, found in whole.items() if found],
     }  # fmt: skip
     atomic_write(output, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _name(word: str) -> str:
+    return Path(word).name or word  # where things lie on this machine is nobody's business
 
 
 def main() -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from standout.cli import VERBS
+from standout.cli.lifelong import LIFELONG
 from standout.data.layouts import LAYOUTS
 from standout.distill import STRATEGIES
 from standout.images import write_image
+from standout.lifelong import KINDS, METHODS
 from standout.losses import TASKS
 from standout.metrics import MEASURES, PROTOCOLS
 from standout.networks import NETWORKS, build_network
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+CONVENTION_WORDS = ("OpenLORIS", "GEM", "forgetting", "over-all")
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
 
@@ -71,6 +74,7 @@ def test_every_link_of_a_page_leads_somewhere(page):
         ("docs/losses.md", TASKS),
         ("docs/training.md", [*STRATEGIES, *(path.stem for path in shipped_recipes())]),
         ("docs/use.md", ["predict", "cut", "export"]),
+        ("docs/lifelong.md", [*METHODS, *KINDS, *LIFELONG, *CONVENTION_WORDS]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

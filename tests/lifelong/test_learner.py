@@ -1,6 +1,5 @@
 """The loop over experiences: what it learns from, what it keeps, what it refuses, and what it writes."""
 
-import itertools
 import json
 import math
 import shutil
@@ -365,22 +364,22 @@ def test_a_folder_that_holds_no_learner_cannot_go_on(tmp_path):
 
 def test_d15_distillation_forgets_less_than_fine_tuning_where_domains_conflict(tmp_path):
     """Two domains whose colours mean different classes: learning the second unlearns the first."""
-    root = tmp_path / "s"
-    grey = {"background": (90, 90, 90), "side": 24}
-    swapped = {"cup": "shoe", "shoe": "spoon", "spoon": "cup"}
-    for number, (name, colour_of) in enumerate(
-        {"one": dict(zip(swapped, swapped, strict=True)), "two": swapped}.items()
-    ):
-        for kind, label in enumerate(swapped):
-            options = grey if name == "one" else {**grey, "background": (215, 215, 190)}
-            fill(root / name / label, COLOURS[colour_of[label]], 20, seed=10 * number + kind, **options)
+    meaning = {
+        "one": {"cup": "cup", "shoe": "shoe", "spoon": "spoon"},
+        "two": {"cup": "shoe", "shoe": "spoon", "spoon": "cup"},
+    }
+    grounds = {"one": (90, 90, 90), "two": (215, 215, 190)}
+    for number, (name, colours) in enumerate(meaning.items()):
+        for kind, (label, colour) in enumerate(colours.items()):
+            fill(tmp_path / "s" / name / label, COLOURS[colour], 15, seed=10 * number + kind, side=24,
+                 background=grounds[name])  # fmt: skip
+    training = {"epochs": 4, "first_epochs": 20, "batch": 12, "size": 64, "ratio_steps": 0}
+    settings = {**settings_for("sdkd", training=training), "optimiser": {"name": "adamw", "rate": 0.005}}
     forgotten = {}
-    strong = {"name": "sdkd", "lambda2": 30.0}
-    for method, seed in itertools.product(("naive", "sdkd"), (0, 1)):
-        settings = settings_for("sdkd", training={"epochs": 10, "batch": 8, "ratio_steps": 0})
-        learnt = learn(root, strong if method == "sdkd" else method, tmp_path / f"{method}{seed}",
-                       settings={**settings, "seed": seed})  # fmt: skip
-        forgotten.setdefault(method, []).append(learnt.matrix.summary()["forgetting"])
+    for method in ({"name": "naive"}, {"name": "sdkd", "lambda1": 1.0, "lambda2": 10.0}):
+        learnt = learn(tmp_path / "s", method, tmp_path / method["name"], settings={**settings, "seed": 0})
+        assert learnt.matrix.values[0, 0] > 0.8
+        forgotten[method["name"]] = learnt.matrix.summary()["forgetting"]
 
-    assert sum(forgotten["naive"]) / 2 > 0.3
-    assert sum(forgotten["sdkd"]) < sum(forgotten["naive"]) - 2 * 0.15, forgotten
+    assert forgotten["naive"] > 0.5
+    assert forgotten["sdkd"] < forgotten["naive"] - 0.2, forgotten
