@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two busy threads in each of two test processes wait for each other most of the time.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test lint reliability clean
+.PHONY: quickstart test lint reliability fuzz clean
 
 quickstart: .venv/installed
 	OMP_NUM_THREADS=2 $(BIN)/standout quickstart
@@ -23,7 +23,11 @@ reliability: .venv/installed
 	$(BIN)/python benchmarks/mutate_pictures.py
 	$(BIN)/python benchmarks/kill_training.py
 
-.venv/installed: pyproject.toml constraints.txt
+# The measures' C kernel under AddressSanitizer and UBSan, against NumPy's path.
+fuzz: .venv/installed
+	$(BIN)/python benchmarks/fuzz_kernel.py --seconds 60
+
+.venv/installed: pyproject.toml constraints.txt setup.py src/standout/metrics/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "standout needs Python 3.11 or later: make PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv

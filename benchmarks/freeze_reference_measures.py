@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from measure_pairs import pairs
-from peer_measures import CURVES, LIMIT, NUMBERS, exception, peer_score
+from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
 
-from standout.metrics import PROTOCOLS, score_picture
+from standout.metrics import score_picture
 
 OUTPUT = Path(__file__).resolve().parent.parent / "tests" / "metrics" / "reference.npz"
 PAIRS, SEED, LARGEST = 95, 1, 28
@@ -23,14 +23,14 @@ PAIRS, SEED, LARGEST = 95, 1, 28
 def main() -> None:
     """Score the pairs both ways and write the archive."""
     kinds, shapes, maps, masks, own = [], [], [], [], []
-    curves: dict[str, list[list[np.ndarray]]] = {protocol: [] for protocol in PROTOCOLS}
-    numbers: dict[str, list[list[float]]] = {protocol: [] for protocol in PROTOCOLS}
+    curves: dict[str, list[list[np.ndarray]]] = {protocol: [] for protocol in PEER_PROTOCOLS}
+    numbers: dict[str, list[list[float]]] = {protocol: [] for protocol in PEER_PROTOCOLS}
     for at, (kind, map_, mask) in enumerate(pairs(PAIRS, SEED, LARGEST)):
         kinds.append(kind)
         shapes.append(map_.shape)
         maps.append(map_.ravel())
         masks.append(mask.ravel())
-        for protocol in PROTOCOLS:
+        for protocol in PEER_PROTOCOLS:
             peer, ours = peer_score(map_, mask, protocol), score_picture(map_, mask, protocol=protocol)
             for name in NUMBERS:
                 if not abs(getattr(ours, name) - peer[name]) <= LIMIT:

@@ -3,9 +3,9 @@
     python benchmarks/lifelong_cost.py --size 224 --rounds 15
 
 Every round makes one step of each method in turn on the same batch, so that what else the machine does falls on all of
-them; a method's cost is the median over the rounds of its time beside the naive step's of the same round. Each is in its
-second experience, as most steps are. `deployed` says what is left when learning ends, and the peak memory is that of a
-process of its own for each method.
+them; a method's cost is the median over the rounds of its time beside the naive step's of the same round. Each is in
+its second experience, as most steps are. `deployed_parameters` are what is left when learning ends; the peak memory is
+that of a process of its own for each method.
 
 Writes docs/results/lifelong_cost.json.
 """
@@ -157,7 +157,7 @@ def main() -> None:
         "threads": settings.threads,
         "seed": 0,
         "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": f"batches of {settings.batch} at {settings.size}, {len(CLASSES)} classes, in the second experience; "
+        "protocol": f"batches of {settings.batch} at {settings.size}, {len(CLASSES)} classes, second experience; "
         f"those with a memory add {SHARE:g} of a batch; medians over {settings.rounds} rounds",
         "steps": rows,
         "inference": inference,

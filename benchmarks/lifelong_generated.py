@@ -1,4 +1,4 @@
-"""Every method of `standout lifelong` on the generated stream of twelve experiences: the same table, the paper's figure.
+"""Every method of `standout lifelong` on the generated stream of twelve experiences, and the paper's figure.
 
     python benchmarks/lifelong_generated.py --pretrained mobilenetv2_100_tf.safetensors --runs runs/generated
 
@@ -23,7 +23,7 @@ FIGURE = ROOT.parent / "images" / "lifelong_generated.png"
 OBJECTS, TRAINING, TEST, SIDE, SEED = 20, 30, 10, 128, 0
 IN_FIGURE = ("naive", "sdkd", "cumulative", "sdkd without saliency", "naive without saliency")
 PROTOCOL = (
-    f"the generated stream: {OBJECTS} objects, illumination, occlusion, size in pixels and clutter at three levels each, "
+    f"the generated stream: {OBJECTS} objects; illumination, occlusion, size in pixels, clutter at three levels each; "
     f"{TRAINING} pictures to learn from and {TEST} to test of each object and level, {SIDE} x {SIDE}, seed {SEED}"
 )
 

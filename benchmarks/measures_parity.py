@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 from measure_pairs import pairs
-from peer_measures import CURVES, LIMIT, NUMBERS, exception, peer_score
+from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
 
 import standout
-from standout.metrics import PROTOCOLS, SaliencyMeasures, score_picture
+from standout.metrics import SaliencyMeasures, score_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_parity.json")
     settings = parser.parse_args()
     rows = []
-    for protocol in PROTOCOLS:
+    for protocol in PEER_PROTOCOLS:
         rows += compare(protocol, settings.pairs, settings.seed)
         rows += compare_means(protocol, settings.pairs, settings.seed)
     document = {
@@ -110,7 +110,7 @@ def main() -> None:
         "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
         "seed": settings.seed,
         "machine": platform.machine(),
-        "protocol": ", ".join(PROTOCOLS),
+        "protocol": ", ".join(PEER_PROTOCOLS),
         "rows": rows,
     }
     settings.output.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 CURVES = ("precision", "recall", "f", "e")
 NUMBERS = ("mae", "f_adaptive", "weighted_f", "s", "e_adaptive", "iou")
 LIMIT = 1e-9
+PEER_PROTOCOLS = ("pysodmetrics-1.6.2", "raw")
+"""The protocols whose every rule the peer shares, once maps are stretched or not; `sane` has rules of its own."""
 
 
 def peer_score(map_: NDArray[np.uint8], mask: NDArray[np.uint8], protocol: str) -> dict[str, Any]:

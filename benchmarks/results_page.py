@@ -46,7 +46,7 @@ def light_network() -> list[str]:
         f"{manifest['data']['training']} pictures of DUTS-TR, {manifest['data']['validation']} held out; "
         f"{manifest['parameters']['network']:,} parameters; {manifest['steps']} steps, "
         f"{seconds['training'] / 3600:.2f} hours of training at {manifest['pictures_per_second']:.1f} pictures a second on "
-        f"{manifest['machine']['threads']} thread(s), other work beside it; standout {manifest['versions']['standout']}, "
+        f"{manifest['machine']['threads']} thread(s), with other work on the machine; standout {manifest['versions']['standout']}, "
         f"torch {manifest['versions']['torch']}, seed {manifest['seed']}.",
         f"Protocol {scored['protocol']}: {scored['scaling']}. `{scored['command']}`",
         "",
@@ -170,7 +170,7 @@ def costs() -> list[str]:
     return [
         "## What a training step costs",
         "",
-        f"`{found['command']}`; {found['threads']} threads, torch {found['versions']['torch']}; {found['protocol']}.",
+        f"`{found['command']}`; threads: {found['threads']}, torch {found['versions']['torch']}; {found['protocol']}.",
         "What a strategy adds exists in training alone.",
         "",
         *table(["network", "step", "milliseconds", "pictures a second", "beside plain"], steps, words=2),
@@ -180,6 +180,61 @@ def costs() -> list[str]:
         "The same steps in processes of their own, with and without keeping freed memory (`standout train` keeps it):",
         "",
         *table(["step", "keeps memory", "milliseconds", "page faults", "peak MiB"], memory, words=2),
+    ]
+
+
+def data_check() -> list[str]:
+    """Return the section on the check of the three sets and on the hash that finds copies."""
+    found = load("find_copies.json")
+    findings = [
+        [one["severity"], f"`{one['code']}`", ", ".join(one["sets"]), one["message"], str(one["count"] or "")]
+        for one in found["findings"]
+    ]
+    hits = [row for row in found["rows"] if row["found"]]
+    besides = [
+        [
+            ", ".join(row["sets"]),
+            row["first"],
+            row["second"],
+            row["how"],
+            str(row.get("bits", 0)),
+            f"{row.get('correlation', 1):.4f}",
+            f"{row['masks_iou']:.3f}" if "masks_iou" in row else "",
+        ]
+        for row in found["besides"]
+    ]
+    recall = [
+        [
+            str(row["quality"]),
+            f"{row['scale']:g}",
+            "mirrored" if row["mirrored"] else "",
+            f"{row['found']} of {row['copies']}",
+        ]
+        for row in found["recall"]
+    ]
+    bits = [[str(row["bits"]), str(row["proposed"]), str(row["confirmed"])] for row in found["by_bits"]]
+    return [
+        "## Checking DUTS-TR, ECSSD and CAMO",
+        "",
+        f"`{found['command']}`; {found['threads']} processes, Pillow {found['versions']['pillow']}, seed {found['seed']}; "
+        f"{found['protocol']}. {found['pairs']:,} pairs in {found['seconds']:.0f} s (limit {found['limit_seconds']:.0f} s). "
+        f"Of {len(found['rows'])} ECSSD pictures that were put into CAMO's training part at 224 pixels, as WebP of quality 55, "
+        f"every second one mirrored, {len(hits)} are found.",
+        "",
+        *table(["severity", "code", "sets", "finding", "files"], findings, words=4),
+        "",
+        "Everything else that the check takes for one picture twice:",
+        "",
+        *table(["sets", "first", "second", "how", "bits", "correlation", "IoU of the masks"], besides, words=4),
+        "",
+        "Copies of ECSSD pictures, as JPEG of that quality with sides of that share, that are found:",
+        "",
+        *table(["quality", "sides", "mirrored", "found"], recall),
+        "",
+        f"Pairs among all {found['pictures_compared']:,} pictures whose hashes lie so many bits apart, upright or mirrored, and "
+        "those of them whose thumbnails correlate enough:",
+        "",
+        *table(["bits", "pairs", "confirmed"], bits),
     ]
 
 
@@ -200,7 +255,7 @@ def start() -> list[str]:
 
 def page() -> str:
     """Return the whole page."""
-    sections = [light_network(), comparison(), costs(), parity(), faults(), start()]
+    sections = [light_network(), comparison(), costs(), parity(), faults(), data_check(), start()]
     lines = ["# Results", "", "Written by `python benchmarks/results_page.py` from the files under `results/`."]
     for section in sections:
         lines += ["", *section]

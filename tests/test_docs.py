@@ -2,6 +2,8 @@
 
 import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from standout.cli import VERBS
 from standout.cli.lifelong import LIFELONG
+from standout.data.findings import NOTES
 from standout.data.layouts import LAYOUTS
 from standout.distill import STRATEGIES
 from standout.images import write_image
@@ -90,9 +93,21 @@ def test_every_layout_is_documented():
     assert [layout for layout in LAYOUTS if str(getattr(layout, "name", layout)) not in text] == []
 
 
+def test_every_note_of_a_check_is_documented():
+    text = (ROOT / "docs/data.md").read_text()
+
+    assert [code for code in NOTES if f"`{code}`" not in text] == []
+
+
 def test_every_strategy_has_a_page_that_says_what_is_reconstructed():
     for name in STRATEGIES:
         page = ROOT / "docs" / "strategies" / f"{name}.md"
         assert page.exists(), name
         if name in ("non_negative_feedback", "dynamic_dropout", "pyramid"):
             assert "the published equation was not available to us" in " ".join(page.read_text().split())
+
+
+def test_the_results_page_says_what_the_result_files_say():
+    command = [sys.executable, ROOT / "benchmarks" / "results_page.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

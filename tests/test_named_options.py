@@ -16,6 +16,7 @@ OTHER_PROGRAMS = {"--error-unmatch", "--porcelain", "--untracked-files"}
 def options():
     """The options of all verbs and of the program itself."""
     commands = [main, *(main.get_command(None, verb) for verb in VERBS)]
+    commands += [inner for command in commands[1:] for inner in getattr(command, "commands", {}).values()]
     named = {
         name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)
     }

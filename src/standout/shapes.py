@@ -41,6 +41,7 @@ class Batch(NamedTuple):
     affine : (N, 2, 3), this view to the sample's canonical frame, in normalised [-1, 1] coordinates with
         `align_corners=False`: `grid_sample(canonical, affine_grid(affine, size))` gives the view.
     views : further views of the same samples, where a strategy asked for them.
+    known : (N, 1, H, W) bool, false where the label says nothing; None where it speaks everywhere.
     """
 
     image: Image
@@ -49,6 +50,7 @@ class Batch(NamedTuple):
     index: Tensor | None = None  # type: ignore[assignment]
     affine: Tensor | None = None
     views: Mapping[str, Batch] = MappingProxyType({})
+    known: Tensor | None = None
 
 
 class Progress(NamedTuple):

@@ -199,7 +199,12 @@ def read_model(path: str | Path, *, allow_nonfinite: bool = False) -> tuple[Netw
 
 
 def _other_network(path: str | Path, why: str) -> StandoutError:
-    return StandoutError("network-unknown", f"model file names a network that cannot be built ({why})", path)
+    return StandoutError(
+        "network-unknown",
+        f"model file names a network that cannot be built ({why})",
+        path,
+        "a newer standout may have written it: update, or export the model again from its run",
+    )
 
 
 def backbone_options(path: str | Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 import shutil
 
+import numpy as np
 import pytest
 from data_sets import make_set, scene, write
+from PIL import Image
+from test_perceptual import photo
 
+from standout.data.copies import find_look_alikes
 from standout.data.overlap import find_overlap, refuse_overlap
 from standout.data.pairs import find_pairs
 from standout.errors import StandoutError
@@ -57,3 +61,28 @@ def test_d07_a_picture_that_is_gone_is_named(tmp_path):
 
     with pytest.raises(StandoutError, match=r"cannot be read .*x.png"):
         find_overlap(train, test)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_d07_re_encoded_and_mirrored_copies_are_found_by_option(tmp_path, workers):
+    for number in range(12):
+        write(tmp_path / "train" / "images" / f"{number:02}.png", photo(number))
+        write(tmp_path / "train" / "masks" / f"{number:02}.png", photo(number)[..., 0])
+    for name, number in (("other", 50), ("same", 3), ("small", 5), ("turned", 7), ("broken", 60)):
+        picture = np.asarray(Image.fromarray(photo(number)).resize((112, 84)))
+        picture = picture[:, ::-1] if name == "turned" else picture
+        write(tmp_path / "test" / "images" / f"{name}.jpg", picture, "JPEG", quality=50)
+        write(tmp_path / "test" / "masks" / f"{name}.png", picture[..., 0])
+    (tmp_path / "test" / "images" / "broken.jpg").write_bytes(b"")
+    shutil.copy(tmp_path / "train" / "images" / "03.png", tmp_path / "test" / "images" / "same.png")
+    (tmp_path / "test" / "images" / "same.jpg").unlink()
+    train, test = (find_pairs(tmp_path / folder).pairs for folder in ("train", "test"))
+
+    found = find_look_alikes(train, test, workers=workers)
+
+    assert [(same.name, pair.name) for same, pair in found] == [("03", "same"), ("05", "small"), ("07", "turned")]
+    assert refuse_overlap(train, test, allow=True) == ["1 pictures to test on are also trained on: same (as 03)"]
+    with pytest.raises(
+        StandoutError, match=r"3 pictures to test on.*same \(as 03\), small \(as 05\), turned \(as 07\)"
+    ):
+        refuse_overlap(train, test, how="perceptual", workers=workers)

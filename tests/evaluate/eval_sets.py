@@ -9,6 +9,9 @@ from PIL import Image
 
 from standout.images import resize
 
+SIZES = {"ECSSD": 6, "PASCAL-S": 4}
+"""The sets of `make_methods`, and how many masks each has."""
+
 
 def write(path, pixels):
     """Write a picture without waiting for the disk, as `write_map` would: the tests make thousands."""
@@ -46,6 +49,24 @@ def make_pictures(folder, count, seed=0, size=(30, 40)):
         write(folder / "images" / f"p{at:04}.png", picture)
         write(folder / "masks" / f"p{at:04}.png", mask)
     return folder
+
+
+def make_methods(folder, methods, sizes=None, size=(24, 32)):
+    """Write masks to `folder/masks/SET` and maps to `folder/METHOD/SET`; a method's value says how noisy it is."""
+    for data, count in (sizes or SIZES).items():
+        for at in range(count):
+            of_mask = np.random.default_rng([count, at])
+            found, mask = shapes(of_mask, *size)
+            write(folder / "masks" / data / f"p{at:04}.png", mask)
+            for method, noise in methods.items():
+                own = np.random.default_rng([at, *method.encode()]).integers(0, 256, size)
+                levels = (1 - noise) * (0.5 * mask + 0.5 * found) + noise * own
+                write(folder / method / data / f"p{at:04}.png", levels.astype(np.uint8))
+    return folder
+
+
+def sources(folder, methods="abc", sets=tuple(SIZES)):
+    return [(name, folder / name) for name in methods], [(name, folder / "masks" / name) for name in sets]
 
 
 def standout_eval(*arguments, wait=True):

@@ -7,6 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+PEER_PROTOCOLS = ("pysodmetrics-1.6.2", "raw")
+"""The protocols under which the peer's figures are frozen; `sane` has rules of its own."""
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9)).filter(lambda shape: shape != (1, 1))
 
 

@@ -22,19 +22,69 @@ close = {"rel": 1e-12, "abs": 1e-12}
 @settings(max_examples=150)
 def test_all_measures_agree_with_their_definitions(pair, protocol):
     map_, mask = pair
+    if protocol == "sane" and not mask.any():
+        mask = ~mask  # its answers for empty masks have a test of their own
     values = oracle.stretched(map_.tolist(), PROTOCOLS[protocol].stretch)
     score = score_picture(map_, mask, protocol=protocol)
+    share = (mask.size - 1) / mask.size if protocol == "sane" else 1
     assert score.mae == pytest.approx(oracle.mae(values, mask), **close)
     assert score.s == pytest.approx(oracle.s(values, mask.tolist()), **close)
     assert score.iou == oracle.iou(values, mask)
-    assert (score.f_adaptive, score.e_adaptive) == pytest.approx(oracle.adaptive(values, mask), **close)
+    f_adaptive, e_adaptive = oracle.adaptive(values, mask)
+    assert (score.f_adaptive, score.e_adaptive) == pytest.approx((f_adaptive, share * e_adaptive), **close)
     assert score.weighted_f == pytest.approx(oracle.weighted_f(values, mask), **close)
     for threshold in (0, 1, 60, 128, 254, 255):
         precision, recall = oracle.precision_recall(values, mask, threshold)
         at = 255 - threshold
         assert (score.precision[at], score.recall[at]) == pytest.approx((precision, recall), **close)
         assert score.f[at] == pytest.approx(oracle.f(precision, recall), **close)
-        assert score.e[at] == pytest.approx(oracle.e(oracle.found_at(values, threshold), mask), **close)
+        assert score.e[at] == pytest.approx(share * oracle.e(oracle.found_at(values, threshold), mask), **close)
+
+
+@given(pairs(), st.booleans())
+def test_sane_says_of_an_empty_mask_whether_the_map_agrees(pair, black):
+    map_, mask = pair
+    map_, empty = map_ * np.uint8(not black), np.zeros_like(mask)
+    score = score_picture(map_, empty, protocol="sane")
+    finds = np.array([(map_ >= threshold).any() for threshold in range(255, -1, -1)])
+    assert np.array_equal(score.precision, ~finds)
+    assert np.array_equal(score.f, ~finds)
+    assert (score.recall == 1).all()
+    assert score.e == pytest.approx([1 - (map_ >= threshold).mean() for threshold in range(255, -1, -1)], **close)
+    assert score.weighted_f == pytest.approx(1 - map_.mean() / 255, **close)
+    assert score.s == pytest.approx(1 - map_.mean() / 255, **close)
+    assert score.iou == float(not (map_ >= 128).any())
+    called = (map_ >= min(2 * int(map_.sum()) / map_.size, 255)) & map_.any()
+    assert score.f_adaptive == float(not called.any())
+    assert score.e_adaptive == pytest.approx(1 - called.mean(), **close)
+    assert score_picture(map_, empty, protocol="sane", weighted=False).weighted_f is None
+
+
+@given(pairs())
+def test_sane_differs_from_raw_only_in_e_where_the_mask_is_not_empty(pair):
+    map_, mask = pair
+    mask[0, 0] = True
+    raw, sane = (score_picture(map_, mask, protocol=protocol) for protocol in ("raw", "sane"))
+    for name in ("mae", "s", "weighted_f", "iou", "f_adaptive"):
+        assert getattr(raw, name) == getattr(sane, name)
+    assert np.array_equal(raw.curves()[:3], sane.curves()[:3])
+    assert sane.e.max() <= 1
+    assert sane.e == pytest.approx(np.minimum(raw.e * (mask.size - 1) / mask.size, 1), **close)
+
+
+def test_grey_masks_and_255_thresholds_follow_the_protocol():
+    rules = PROTOCOLS["raw"]
+    mask = np.array([[0, 100, 128, 129, 255]], np.uint8)
+    map_ = np.array([[0, 1, 2, 200, 255]], np.uint8)
+    for above, count in ((128, 2), (127, 3), (0, 4)):
+        assert score_picture(map_, mask, protocol=rules._replace(mask_above=above)).foreground == count
+    whole, fewer = SaliencyMeasures(rules), SaliencyMeasures(rules._replace(thresholds=255))
+    for measures in (whole, fewer):
+        measures.update(map_, mask)
+    without = [at for at in range(256) if at != 254]  # level 1
+    for name, curve in whole.curves().items():
+        assert np.array_equal(fewer.curves()[name], curve[without])
+    assert fewer.compute()["f_mean"] == pytest.approx(whole.curves()["f"][without].mean())
 
 
 @given(pairs(), protocols)

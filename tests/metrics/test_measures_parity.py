@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from measure_inputs import reference, stored_pairs
+from measure_inputs import PEER_PROTOCOLS, reference, stored_pairs
 
-from standout.metrics import PROTOCOLS, SaliencyMeasures, score_picture
+from standout.metrics import SaliencyMeasures, score_picture
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PEER_PROTOCOLS)
 def test_every_figure_and_every_point_of_every_curve_is_the_peers(protocol):
     data = reference()
     curves, numbers = data[f"curves {protocol}"], data[f"numbers {protocol}"]
@@ -29,7 +29,7 @@ def test_figures_of_our_own_are_few_and_each_names_its_trap():
     assert {row[2] for row in own} <= {"s", "f_adaptive", "e_adaptive"}
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PEER_PROTOCOLS)
 def test_a_data_set_is_the_mean_over_its_pictures(protocol):
     data = reference()
     measures = SaliencyMeasures(protocol)

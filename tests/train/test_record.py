@@ -112,3 +112,17 @@ def test_d07_a_test_set_that_shares_a_picture_is_refused_by_name(small, warnings
     recipe = small(data={**data, "allow_overlap": True}, training={"epochs": 1})
     warnings_of(recipe, tmp_path / "allowed")
     assert "renamed (as disc007)" in notes_of(tmp_path / "allowed")[0]
+
+
+def test_d07_a_copy_that_was_encoded_again_is_refused_where_pictures_are_compared_by_look(
+    small, warnings_of, discs, tmp_path
+):
+    for folder in ("images", "masks"):
+        (tmp_path / "other" / folder).mkdir(parents=True)
+    shutil.copy(discs / "masks" / "disc007.png", tmp_path / "other" / "masks" / "copy.png")
+    picture = Image.open(discs / "images" / "disc007.png")
+    picture.save(tmp_path / "other" / "images" / "copy.jpg", quality=90)
+    data = {"train": str(discs), "test": str(tmp_path / "other")}
+    warnings_of(small(data=data, training={"epochs": 1}), tmp_path / "exact")
+    with pytest.raises(StandoutError, match=r"pictures to test on.*copy \(as disc007\).*--allow-overlap"):
+        warnings_of(small(data={**data, "overlap": "perceptual"}), tmp_path / "refused")

@@ -27,6 +27,7 @@ VERBS = {
         "standout.cli.quickstart:quickstart",
         "Try the whole path on generated pictures, in minutes.",
     ),
+    "data": ("standout.cli.data:data", "Check data sets before they are trusted: standout data check DIR."),
     "train": ("standout.cli.train:train", "Train a light network, with any list of strategies."),
     "eval": ("standout.cli.eval:evaluate", "Score maps against masks with the field's measures."),
     "predict": ("standout.cli.predict:predict", "Turn pictures into maps."),
@@ -147,7 +148,7 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
     if isinstance(error, StandoutError):
         return error
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return StandoutError("usage", "no verb given", "", "see standout --help", exit_code=EXIT_USAGE)
+        return StandoutError("usage", "no verb given", "", f"see {error.ctx.command_path} --help", exit_code=EXIT_USAGE)
     message = error.format_message().rstrip(".")
     message = " ".join(message.split())
     place = ""

@@ -1,29 +1,68 @@
-"""`standout eval`: maps against masks, or a model on a data set."""
+"""`standout eval`: maps against masks, a model on a data set, or many methods over many sets."""
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from standout.cli.tables import (
+    check_outputs,
+    chosen_measures,
+    compare_named,
+    format_of,
+    merge,
+    only,
+    show_explanation,
+    table_of,
+    tables_of,
+    track,
+    two,
+    write,
+    write_shard,
+)
 from standout.errors import EXIT_USAGE, StandoutError
 
 if TYPE_CHECKING:
-    from standout.evaluate.score import Outcome, Scored
+    from standout.evaluate.score import Scored
 
 # Literal, so that --help loads nothing; a test holds them to the tables in standout.metrics and standout.evaluate.
-PROTOCOLS = ("pysodmetrics-1.6.2", "raw")
+PROTOCOLS = ("pysodmetrics-1.6.2", "raw", "sane")
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 MODELS = (".onnx", ".safetensors")
 
+# Which options have a meaning for which work; any other is refused, never ignored.
+SCORED = frozenset({"protocol", "part", "weighted", "allow_missing", "strict_size", "map_scale", "mask_class", "jobs"})
+SHOWN = frozenset({"format_", "as_json", "output", "overwrite"})
+COMPARED = frozenset({"maps", "masks", "attributes", "cache"})
+SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
+EXPLAINED = frozenset({
+    "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
+})  # fmt: skip
+TABLES = frozenset({"measures", "significance", "records"})
+
 
 @click.command()
-@click.argument("source", metavar="MAPS|RUN|MODEL", type=click.Path(path_type=Path))
-@click.argument("data", metavar="MASKS|DATA", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[MAPS MASKS | RUN|MODEL DATA | merge SHARD...]", nargs=-1,
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("--maps", multiple=True, metavar="NAME=DIR",
+              help="A method and its maps, repeatable; for several sets they lie in DIR/SET.")  # fmt: skip
+@click.option("--masks", multiple=True, metavar="NAME=DIR", help="A set and its masks, repeatable.")
+@click.option("--measures", metavar="KEY,KEY", help="The columns of a comparison; all, or some of docs/measures.md.")
+@click.option("--significance", is_flag=True,
+              help="Of a comparison: a star where a method is better than all others beyond doubt.")  # fmt: skip
+@click.option("--attributes", is_flag=True,
+              help="Of a comparison: scores by size, parts, border, contrast, complexity, concavity.")  # fmt: skip
+@click.option("--cache", type=click.Path(path_type=Path, dir_okay=False),
+              help="Of a comparison: keep scores by content; a new method scores only itself.")  # fmt: skip
+@click.option("--records", type=click.Path(path_type=Path, dir_okay=False),
+              help="Of a comparison: write every picture's measures as JSON lines.")  # fmt: skip
+@click.option("--shard", metavar="I/N",
+              help="Of a comparison: score every N-th mask and write a part for `standout eval merge`.")  # fmt: skip
+@click.option("--explain", metavar="FIGURE", help="Say which rules give MAPS a published figure, like 0.806.")
 @click.option("--protocol", default=PROTOCOLS[0], show_default=True, metavar="NAME", help="How maps are scaled.")
 @click.option("--part", default="test", show_default=True, metavar="NAME", help="Of a data set that has parts.")
 @click.option("--weighted/--no-weighted", default=True, help="Weighted F takes most of the time.")
@@ -43,9 +82,19 @@ MODELS = (".onnx", ".safetensors")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
               help="Also write .json, .csv, .md, .tex or .txt; repeatable.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.pass_context
 def evaluate(
-    source: Path,
-    data: Path,
+    context: click.Context,
+    paths: tuple[Path, ...],
+    maps: tuple[str, ...],
+    masks: tuple[str, ...],
+    measures: str | None,
+    significance: bool,
+    attributes: bool,
+    shard: str | None,
+    explain: str | None,
+    cache: Path | None,
+    records: Path | None,
     protocol: str,
     part: str,
     weighted: bool,
@@ -65,51 +114,61 @@ def evaluate(
     """Score maps against masks with the field's measures.
 
     MAPS is a folder of maps that are called like their masks in MASKS. A RUN or MODEL is scored on the pictures of
-    DATA, at sharpness 1 and at the one stored with it.
+    DATA, at sharpness 1 and at the one stored with it. --maps and --masks compare many methods over many sets;
+    parts of such a comparison that --shard wrote are put together by merge.
     """
-    from standout.evaluate.score import Rules, score_maps, score_model
-    from standout.evaluate.table import SUFFIXES, render
-    from standout.files import atomic_write
+    from standout.evaluate.score import Rules
     from standout.metrics.protocols import find_protocol
 
     find_protocol(protocol)
-    for path in output:
-        if path.suffix.lower() not in SUFFIXES:
-            raise StandoutError(
-                "output-format", "no kind of table that we write", path, f"name it {', '.join(SUFFIXES)}",
-                exit_code=EXIT_USAGE,
-            )  # fmt: skip
-        if path.exists() and not overwrite:
-            how = "pass --overwrite or another --output"
-            raise StandoutError("file-exists", "file exists already", path, how, exit_code=EXIT_USAGE)
     rules = Rules(protocol, weighted, strict_size, map_scale, mask_class)
-    scores: list[Scored]
-    if _is_model(source):
-        scores = score_model(
-            source, data, rules=rules, label=label, part=part, sharpness=sharpness or None,
-            allow_missing=allow_missing, jobs=jobs, ledger=ledger, progress=_progress,
-        )  # fmt: skip
-    elif sharpness:
-        where = "--sharpness"
-        raise StandoutError(
-            "usage", "maps have no logits to sharpen", where, "give a run or a model", exit_code=EXIT_USAGE
-        )
-    else:
-        scores = [
-            score_maps(
-                source, data, rules=rules, label=label, part=part, allow_missing=allow_missing, jobs=jobs,
-                ledger=ledger, progress=_progress,
-            )
-        ]  # fmt: skip
-    command = shlex.join(["standout", "eval", *_told(sys.argv)])
-    for path in output:
-        text = render(scores, SUFFIXES[path.suffix.lower()], command=command)
-        atomic_write(path, text.encode(), overwrite=overwrite)
+    scoring = {"rules": rules, "part": part, "allow_missing": allow_missing, "jobs": jobs, "progress": track}
     format_ = "json" if as_json else format_
-    if format_ == "table" and sys.stdout.isatty():
-        _show(scores)
+    show: Callable[[], None]
+    if explain is not None:
+        only(context, EXPLAINED, "beside --explain")
+        show_explanation(paths, explain, measures, as_json, rules=rules, part=part, jobs=jobs, progress=track)
+        return
+    if shard is not None:
+        only(context, COMPARED | SCORED | SHARDED, "beside --shard")
+        write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, cache=cache)
+        return
+    check_outputs(output, records, overwrite)
+    # A folder of maps may be called merge; then the other path is a folder too, which no shard is.
+    if paths[:1] == (Path("merge"),) and not (len(paths) == 2 and paths[1].is_dir()):
+        only(context, TABLES | SHOWN | {"paths"}, "to merge")
+        comparison = merge(paths[1:])
+        text, show = tables_of(comparison, chosen_measures(measures, comparison.rules.weighted), significance)
+    elif maps or masks:
+        only(context, COMPARED | SCORED | TABLES | SHOWN, "beside --maps and --masks")
+        keys = chosen_measures(measures, weighted)
+        comparison = compare_named(maps, masks, attributes=attributes, cache=cache, **scoring)
+        text, show = tables_of(comparison, keys, significance)
     else:
-        click.echo(render(scores, format_, command=command), nl=False)
+        only(context, SCORED | SHOWN | {"paths", "sharpness", "ledger", "label"}, "without --maps and --masks")
+        source, data = two(paths)
+        scores = _scores(source, data, sharpness, {**scoring, "label": label, "ledger": ledger})
+        text, show = table_of(scores)
+    if records is not None:
+        write(records, comparison.records_text(), overwrite)
+    for path in output:
+        write(path, text(format_of(path)), overwrite)
+    if format_ == "table" and sys.stdout.isatty():
+        show()
+    else:
+        click.echo(text(format_), nl=False)
+
+
+def _scores(source: Path, data: Path, sharpness: tuple[float, ...], options: Mapping[str, Any]) -> list[Scored]:
+    """Score a folder of maps, or a model, whichever the first path is."""
+    from standout.evaluate.score import score_maps, score_model
+
+    if _is_model(source):
+        return score_model(source, data, sharpness=sharpness or None, **options)
+    if sharpness:
+        where, how = "--sharpness", "give a run or a model"
+        raise StandoutError("usage", "maps have no logits to sharpen", where, how, exit_code=EXIT_USAGE)
+    return [score_maps(source, data, **options)]
 
 
 def _is_model(source: Path) -> bool:
@@ -121,38 +180,3 @@ def _is_model(source: Path) -> bool:
     from standout.models.lookup import shipped
 
     return source.suffix.lower() in MODELS or str(source) in shipped()
-
-
-def _told(arguments: list[str]) -> list[str]:
-    return arguments[arguments.index("eval") + 1 :] if "eval" in arguments else []
-
-
-def _progress(outcomes: Iterable[Outcome], total: int) -> Iterable[Outcome]:
-    if not sys.stderr.isatty():
-        return outcomes
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(outcomes, "scoring", total=total, console=Console(stderr=True), transient=True)
-
-
-def _show(scores: list[Scored]) -> None:
-    """Print the table with lines and bold headings, for people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from standout.evaluate.table import cells, notes
-
-    console = Console(highlight=False, markup=False)
-    told = notes(scores)
-    if any(row.partial for row in scores):
-        console.print(told.pop(0), style="bold red")
-    heading, rows = cells(scores)
-    table = Table(*heading[:1])
-    for name in heading[1:]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    for line in told:
-        console.print(line, style="dim")

@@ -39,6 +39,11 @@ from standout.errors import EXIT_USAGE, StandoutError
     "--skip-unpaired", is_flag=True, default=None, help="Leave out pictures without mask and masks without picture."
 )
 @click.option(
+    "--overlap",
+    type=click.Choice(("exact", "perceptual")),
+    help="How pictures are compared with held-out and test ones: by their bytes, or also by their look.",
+)
+@click.option(
     "--allow-overlap", is_flag=True, default=None, help="Train although held-out or test pictures are trained on too."
 )
 @click.option("--test", metavar="DATA", help="The set to be scored on: refuse to train on any of its pictures.")
@@ -48,6 +53,11 @@ from standout.errors import EXIT_USAGE, StandoutError
     type=click.IntRange(0, 65535),
     metavar="N",
     help="The palette entry or grey value that is the object, in masks of several.",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(("soft", "ignore", "refuse")),
+    help="What a third value over an area of a mask means: a half label, no label, or a mistake.",
 )
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
@@ -81,8 +91,10 @@ def train(
     edits = {
         "data.train": data,
         "data.skip_unpaired": values["skip_unpaired"],
+        "data.overlap": values["overlap"],
         "data.allow_overlap": values["allow_overlap"],
         "data.mask_class": values["mask_class"],
+        "data.unknown": values["unknown"],
         "data.test": values["test"],
         "network.name": values["network"],
         "network.backbone_weights": values["backbone_weights"],

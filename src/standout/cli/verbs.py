@@ -40,7 +40,8 @@ class Verbs(click.Group):
         """
         if args and args[0] not in self.table and not args[0].startswith("-"):
             near = nearest(args[0], self.table)
-            raise StandoutError("unknown-name", "unknown verb", args[0], near, exit_code=EXIT_USAGE)
+            words = " ".join([*ctx.command_path.split()[1:], args[0]])
+            raise StandoutError("unknown-name", "unknown verb", words, near, exit_code=EXIT_USAGE)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

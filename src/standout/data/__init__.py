@@ -1,6 +1,6 @@
 """Data sets: how they lie on disk, pairs of picture and mask, augmentation and batches.
 
-`layouts`, `lists`, `pairs` and `overlap` load without torch; `augment` and `batches` need it.
+Only `augment` and `batches` need torch; the others, `check` among them, load without it.
 """
 
 from standout.names import late_names
@@ -9,8 +9,9 @@ _LATE = {
     "LAYOUTS": "standout.data.layouts:LAYOUTS",
     "Augmentation": "standout.data.augment:Augmentation",
     "Batches": "standout.data.batches:Batches",
-    "Pair": "standout.data.pairs:Pair",
+    "Pair": "standout.data.pairing:Pair",
     "Pairs": "standout.data.pairs:Pairs",
+    "check_data": "standout.data.check:check_data",
     "find_overlap": "standout.data.overlap:find_overlap",
     "find_pairs": "standout.data.pairs:find_pairs",
     "fingerprint": "standout.data.pairs:fingerprint",

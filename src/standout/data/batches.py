@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from standout.counter_hash import hash64, uniform
 from standout.data.augment import WHOLE, Augmentation, Drawn, View, cut, draw, stack, stream
 from standout.data.pairs import Pair, shown
 from standout.data.workers import in_order
 from standout.errors import StandoutError
-from standout.images import fit_mask, read_image, read_mask
+from standout.images import as_levels, fit_mask, read_image, read_mask
 from standout.shapes import Batch
 
 LOST_PER_MILLE = 3
@@ -23,6 +24,7 @@ LOST_PER_MILLE = 3
 DETAIL = 4
 """Pictures are read at up to this many times the largest view, so that decoding a huge one costs little."""
 PATIENCE = 120.0
+ALL_KNOWN = 1 - 0.5 / 255
 
 
 class Batches:
@@ -41,6 +43,7 @@ class Batches:
     drop_last : leave out a last batch that is not full.
     channels_last : memory order of the images.
     mask_class : the palette index or grey value that is the object, for masks of several classes.
+    unknown : what a third value over an area of a mask means: "soft", a half label, or "ignore", no label.
     patience : seconds after which a read that does not end stops the run, where there are workers.
 
     Attributes
@@ -67,6 +70,7 @@ class Batches:
         drop_last: bool = True,
         channels_last: bool = True,
         mask_class: int | None = None,
+        unknown: str = "soft",
         patience: float = PATIENCE,
     ) -> None:
         for name, value, least in (("size", size, 1), ("batch", batch, 1), ("workers", workers, 0)):
@@ -89,6 +93,7 @@ class Batches:
         self.drop_last = drop_last
         self.channels_last = channels_last
         self.mask_class = mask_class
+        self.unknown = unknown
         self.patience = patience
         self.failures: dict[str, str] = {}
         self.refitted: dict[str, str] = {}
@@ -148,19 +153,21 @@ class Batches:
         """Return the views of a sample, or why its files cannot be read; nothing else is touched."""
         pair = self.pairs[task.index]
         try:
-            mask = read_mask(pair.mask, class_index=self.mask_class)
+            mask = read_mask(pair.mask, class_index=self.mask_class, unknown=self.unknown)
             fitted = fit_mask(mask, read_image(pair.image, longest=self._longest))
-            views = {
-                view: cut(fitted.picture.pixels, fitted.mask.values, self._drawn(task, view), task.size)
-                for view in ("", *self.views)
-            }
+            picture, known = fitted.picture.pixels, fitted.mask.known
+            drawn = {view: self._drawn(task, view) for view in ("", *self.views)}
+            views = {view: cut(picture, fitted.mask.values, what, task.size) for view, what in drawn.items()}
+            told = {}
+            if known is not None:
+                told = {view: cut(picture, as_levels(known), what, task.size) for view, what in drawn.items()}
         except StandoutError as error:
             return error
         except Exception as error:
             raise StandoutError(
                 "loader-failed", f"reading failed ({type(error).__name__}: {error})", pair.image, "please report it"
             ) from error
-        return _Sample(task.index, views, fitted.how)
+        return _Sample(task.index, views, fitted.how, told)
 
     def _drawn(self, task: _Task, view: str) -> Drawn:
         if self.augmentation is None:
@@ -196,8 +203,22 @@ class Batches:
             image, mask, affine = stack(
                 [sample.views[view] for sample in samples], size, channels_last=self.channels_last
             )
-            made[view] = Batch(image, mask, index, affine)
+            made[view] = Batch(
+                image, mask, index, affine, known=_known([sample.known for sample in samples], view, size)
+            )
         return made.pop("")._replace(views=made)
+
+
+def _known(samples: Sequence[Mapping[str, View]], view: str, size: int) -> Tensor | None:
+    """Return where the labels of a view speak, (N, 1, H, W) bool, or None where all do everywhere."""
+    if not any(samples):
+        return None
+    known = torch.ones((len(samples), 1, size, size), dtype=torch.bool)
+    for number, told in enumerate(samples):
+        if told:
+            # A pixel that an unknown one took part in is not known; rounding leaves whole ones a little below 1.
+            known[number] = stack([told[view]], size)[1][0] > ALL_KNOWN
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +233,4 @@ class _Sample:
     index: int
     views: dict[str, View]
     how: str
+    known: dict[str, View]

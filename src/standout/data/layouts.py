@@ -162,6 +162,14 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def recognise(folder: Path, layout: str | None = None) -> Recognised | None:
     """Return the layout that the folder has, or None where no line of the table fits.
 
@@ -217,7 +225,7 @@ def _expected(places: tuple[Place, ...]) -> str:
 def _subfolders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not is_junk(entry.name))
+            names = sorted(entry.name for entry in entries if is_folder(entry) and not is_junk(entry.name))
     except FileNotFoundError:
         raise StandoutError(
             "folder-missing", "there is no such folder", folder, "check the path", exit_code=2
@@ -256,7 +264,7 @@ def _descend(root: Path, relative: str, subfolders: Subfolders) -> Path | None:
 def _holds_files(folder: Path) -> bool:
     """Whether files lie in the folder itself, or nothing at all: an empty folder is refused later by name."""
     with os.scandir(folder) as entries:
-        visible = (entry.is_dir() for entry in entries if not is_junk(entry.name))
+        visible = (is_folder(entry) for entry in entries if not is_junk(entry.name))
         only_folders = next(visible, False) and all(visible)
     return not only_folders
 

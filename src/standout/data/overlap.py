@@ -1,4 +1,4 @@
-"""Pictures that are both trained on and tested on, found by the content of their files and not by their names."""
+"""Pictures that are both trained on and tested on, found by their files' content or by their look, never by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from standout.data.pairs import Pair, digest_file, shown
+from standout.data.pairing import Pair
+from standout.data.pairs import digest_file, shown
 from standout.errors import StandoutError
 
 
@@ -37,14 +38,30 @@ def find_overlap(train: Iterable[Pair], test: Iterable[Pair]) -> list[tuple[Pair
     return found
 
 
-def refuse_overlap(train: Iterable[Pair], test: Iterable[Pair], *, allow: bool = False) -> list[str]:
+def refuse_overlap(
+    train: Iterable[Pair], test: Iterable[Pair], *, allow: bool = False, how: str = "exact", workers: int = 0
+) -> list[str]:
     """Return notes for the run's record, where an overlap is allowed; refuse one otherwise.
+
+    Parameters
+    ----------
+    how : "exact", by their bytes, or "perceptual", also by their look, see `standout.data.perceptual`.
+    workers : threads that read, where pictures are compared by their look.
 
     Raises
     ------
     StandoutError : exit code 2; pictures to test on are among those to train on, and `allow` is false.
     """
+    train, test = list(train), list(test)
     found = find_overlap(train, test)
+    if how == "perceptual":
+        # The exact comparison needs neither NumPy nor the image library.
+        from standout.data.copies import find_look_alikes
+
+        exact = {pair for _, pair in found}
+        found += [(same, pair) for same, pair in find_look_alikes(train, test, workers=workers) if pair not in exact]
+        place = {pair: number for number, pair in enumerate(test)}
+        found.sort(key=lambda both: place[both[1]])
     if not found:
         return []
     names = shown(pair.name if pair.name == same.name else f"{pair.name} (as {same.name})" for same, pair in found)

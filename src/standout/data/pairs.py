@@ -9,32 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from standout.data import layouts, lists
-from standout.data.layouts import SUFFIXES, Found, Place
+from standout.data.layouts import Found
+from standout.data.pairing import Pair as Pair
+from standout.data.pairing import key, pair_folders, pair_listed, same_names
 from standout.errors import StandoutError, printable
 from standout.names import unknown
-
-JPEG = frozenset({".jpg", ".jpeg"})
-PNG = frozenset({".png"})
 
 MISTAKES_SHOWN = 10
 NAMES_VALIDATION = "names_val.txt"
 FRACTION = 0.05
 
 T = TypeVar("T")
-
-
-class Pair(NamedTuple):
-    """A picture and its mask under their common name (NFC; case as the picture writes it)."""
-
-    name: str
-    image: Path
-    mask: Path
 
 
 class Pairs(NamedTuple):
@@ -103,11 +93,7 @@ def split_validation(
     """
     held: set[str] = set()
     if validation is None:
-        near = [Path(folder), *(pair.image.parent.parent for pair in pairs[:1])]
-        beside = next((path for place in near if (path := place / NAMES_VALIDATION).is_file()), None)
-        # A list may have taken a part of the set; the file beside the whole set still speaks for that part.
-        held = set(_named(pairs, beside, missing_allowed=True)) if beside is not None else held
-        held = held or _smallest_hashes(pairs, FRACTION)
+        held = names_held_out(pairs, folder) or _smallest_hashes(pairs, FRACTION)
     elif isinstance(validation, float | int):
         if not 0 <= validation < 1:
             raise ValueError(f"the validation fraction lies in [0, 1), not {validation}")
@@ -120,6 +106,14 @@ def split_validation(
             "training-empty", "nothing is left to train on", folder, "hold out fewer pictures", exit_code=2
         )
     return train, tuple(pair for pair in pairs if pair.name in held)
+
+
+def names_held_out(pairs: Sequence[Pair], folder: str | Path) -> set[str]:
+    """Return the names of those pairs that `names_val.txt` in `folder` or beside the pictures' folder names."""
+    near = [Path(folder), *(pair.image.parent.parent for pair in pairs[:1])]
+    beside = next((path for place in near if (path := place / NAMES_VALIDATION).is_file()), None)
+    # A list may have taken a part of the set; the file beside the whole set still speaks for that part.
+    return set() if beside is None else set(_named(pairs, beside, missing_allowed=True))
 
 
 def _smallest_hashes(pairs: Sequence[Pair], fraction: float) -> set[str]:
@@ -159,16 +153,11 @@ def digest_file(path: Path) -> tuple[str, int]:
         ) from error
 
 
-def shown(names: Iterable[object]) -> str:
-    """Return the first ten names, escaped for the terminal, and how many more there are."""
+def shown(names: Iterable[object], most: int = MISTAKES_SHOWN) -> str:
+    """Return the first names, ten by default, escaped for the terminal, and how many more there are."""
     names = list(names)
-    text = ", ".join(printable(name) for name in names[:MISTAKES_SHOWN])
-    return text + (f" and {len(names) - MISTAKES_SHOWN} more" if len(names) > MISTAKES_SHOWN else "")
-
-
-def _key(stem: str) -> str:
-    # Lower case after composition may be decomposed again (dotted capital I), so compose twice.
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem).lower())
+    text = ", ".join(printable(name) for name in names[:most])
+    return text + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _choose_part(folder: Path, by_part: Mapping[str, T], part: str | None) -> tuple[T, list[str]]:
@@ -206,9 +195,7 @@ def _from_list(path: Path, layout: str | None, part: str | None, skip_unpaired: 
         raise StandoutError(
             "layout-and-list", "a list of pairs has no layout", path, "leave the layout out", exit_code=2
         )
-    pairs = [Pair(lists.name_of(line.image), path.parent / line.image, path.parent / line.mask) for line in lines]
-    missing = [file for pair in pairs for file in (pair.image, pair.mask) if not file.exists()]
-    lost = [pair for pair in pairs if not (pair.image.exists() and pair.mask.exists())]
+    pairing, missing = pair_listed(path, lines)
     notes = []
     if missing:
         if not skip_unpaired:
@@ -219,19 +206,20 @@ def _from_list(path: Path, layout: str | None, part: str | None, skip_unpaired: 
                 "mend the list, or leave them out with --skip-unpaired",
                 exit_code=2,
             )
-        notes.append(f"{len(lost)} listed pairs left out, their files are not there: {shown(p.name for p in lost)}")
-        pairs = [pair for pair in pairs if pair not in set(lost)]
-    return Pairs(layouts.LIST, _sorted(path, pairs), tuple(notes))
+        kept = {pair.name for pair in pairing.pairs}
+        lost = [name for line in lines if (name := lists.name_of(line.image)) not in kept]
+        notes.append(f"{len(lost)} listed pairs left out, their files are not there: {shown(lost)}")
+    return Pairs(layouts.LIST, _sorted(path, pairing.pairs), tuple(notes))
 
 
 def _named(pairs: Iterable[Pair], path: Path, *, missing_allowed: bool = False) -> list[str]:
     """Return the names of the pairs that a list file names, with or without suffix."""
-    names = {_key(pair.name): pair.name for pair in pairs}
+    names = {key(pair.name): pair.name for pair in pairs}
     # A name may hold a dot of its own, so the text as it stands is tried first.
     found, missing = [], []
     for line in lists.read_list(path):
         text = line.image
-        name = names.get(_key(text)) or names.get(_key(lists.name_of(text)))
+        name = names.get(key(text)) or names.get(key(lists.name_of(text)))
         if name is None:
             missing.append(text)
         else:
@@ -250,11 +238,8 @@ def _named(pairs: Iterable[Pair], path: Path, *, missing_allowed: bool = False) 
 def _sorted(folder: Path, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
     """Return the pairs by name, once no name occurs twice and at least one is left."""
     pairs = sorted(pairs)
-    seen: dict[str, Pair] = {}
-    for pair in pairs:
-        other = seen.setdefault(_key(pair.name), pair)
-        if other is not pair:
-            raise _duplicate(other.image, pair.image)
+    for first, second in same_names(pairs):
+        raise _duplicate(first.image, second.image)
     if not pairs:
         raise StandoutError("set-empty", "there is no picture with a mask", folder, "check the folder", exit_code=2)
     return tuple(pairs)
@@ -266,68 +251,28 @@ def _duplicate(first: Path, second: Path) -> StandoutError:
     )
 
 
-def _pair(found: Found, others: Iterable[Path], skip_unpaired: bool, notes: list[str]) -> list[Pair]:
+def _pair(found: Found, others: Iterable[Path], skip_unpaired: bool, notes: list[str]) -> tuple[Pair, ...]:
     """Return the pairs of two folders and add to the notes what was left out."""
-    place = found.place
-    together = found.images == found.masks
-    images = _list(found.images, place, notes, JPEG if together else SUFFIXES)
-    masks = _list(found.masks, place, notes, PNG if together else SUFFIXES)
-    without_mask = [path.name for key, path in images.items() if key not in masks]
-    without_image = [path.name for key, path in masks.items() if key not in images]
-    if without_image:
-        elsewhere: set[str] = set()
-        for folder in others:
-            elsewhere.update(_list(folder, place, [], SUFFIXES))
-        without_image = [path.name for key, path in masks.items() if key not in images and key not in elsewhere]
-    if together and without_mask:
-        notes.append(f"{len(without_mask)} pictures without mask left out, as published: {found.images.parent.name}")
-        without_mask = []
-    if without_mask or without_image:
-        told = []
-        if without_mask:
-            told.append(f"pictures without mask, {len(without_mask)}: {shown(without_mask)}")
-        if without_image:
-            told.append(f"masks without picture, {len(without_image)}: {shown(without_image)}")
-        if not skip_unpaired:
-            raise StandoutError(
-                "unpaired",
-                "; ".join(told),
-                found.images.parent,
-                "add or remove the files, or leave them out with --skip-unpaired",
-                exit_code=2,
-            )
+    pairing = pair_folders(found, others)
+    for first, second in pairing.twice:
+        raise _duplicate(first, second)
+    notes.extend(pairing.notes)
+    told = [
+        f"{what}, {len(files)}: {shown(path.name for path in files)}"
+        for what, files in (
+            ("pictures without mask", pairing.without_mask),
+            ("masks without picture", pairing.without_image),
+        )
+        if files
+    ]
+    if told and not skip_unpaired:
+        raise StandoutError(
+            "unpaired",
+            "; ".join(told),
+            found.images.parent,
+            "add or remove the files, or leave them out with --skip-unpaired",
+            exit_code=2,
+        )
+    if told:
         notes.append("left out: " + "; ".join(told))
-    names = {key: place.prefix + unicodedata.normalize("NFC", path.stem) for key, path in images.items()}
-    return [Pair(names[key], path, masks[key]) for key, path in images.items() if key in masks]
-
-
-def _list(folder: Path, place: Place, notes: list[str], suffixes: frozenset[str]) -> dict[str, Path]:
-    """Return the pictures of a folder by pairing key, in the order of their names."""
-    nested = junk = foreign = other_task = 0
-    files: dict[str, Path] = {}
-    with os.scandir(folder) as entries:
-        listed = sorted((entry.name, entry.is_dir()) for entry in entries)
-    for name, is_folder in listed:
-        path = folder / name
-        if layouts.is_junk(name):
-            junk += 1
-        elif is_folder:
-            nested += 1
-        elif path.suffix.lower() not in suffixes:
-            # Side by side, a picture is no foreign file among the masks.
-            foreign += path.suffix.lower() not in SUFFIXES
-        elif not name.startswith(place.only):
-            other_task += 1
-        else:
-            first = files.setdefault(_key(path.stem), path)
-            if first is not path:
-                raise _duplicate(first, path)
-    for count, what in (
-        (nested, "nested folders"),
-        (junk, "hidden or system files"),
-        (foreign, "files that are no pictures"),
-        (other_task, f"files whose names do not start with {place.only}"),
-    ):
-        if count:
-            notes.append(f"{count} {what} left out: {folder.name}")
-    return files
+    return pairing.pairs

@@ -122,7 +122,9 @@ def write_scenes(
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StandoutError("folder", f"cannot make the folder ({error.strerror})", place) from error
+            raise StandoutError(
+                "folder", f"cannot make the folder ({error.strerror})", place, "name a folder that may be written"
+            ) from error
     names = []
     for index in range(count):
         hides = math.floor((index + 1) * camouflaged) > math.floor(index * camouflaged)

@@ -6,16 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
+from typing import Any
 
 from standout.errors import StandoutError
 from standout.evaluate.pairs import Item
+from standout.evaluate.stored import packed, unpacked
 from standout.files import Ledger
 from standout.metrics import PictureScore
-
-_CURVES = ("right", "wrong")
 
 
 class ScoreLedger:
@@ -34,7 +31,7 @@ class ScoreLedger:
         self._known: dict[str, tuple[PictureScore, bool]] = {}
         for entry in self._ledger.read():
             try:
-                self._known[entry["key"]] = (_restored(entry["score"]), bool(entry["resized"]))
+                self._known[entry["key"]] = (unpacked(entry["score"]), bool(entry["resized"]))
             except (KeyError, TypeError, ValueError) as error:
                 raise StandoutError(
                     "ledger-foreign", "ledger holds no scores", path, "choose another --ledger", exit_code=2
@@ -46,11 +43,7 @@ class ScoreLedger:
 
     def put(self, item: Item, score: PictureScore, resized: bool) -> None:
         """Store a score; floats survive the trip through JSON to the last bit."""
-        stored = {
-            name: [int(count) for count in value] if name in _CURVES else value
-            for name, value in score._asdict().items()
-        }
-        self._ledger.append({"key": self._key(item), "name": item.name, "resized": resized, "score": stored})
+        self._ledger.append({"key": self._key(item), "name": item.name, "resized": resized, "score": packed(score)})
 
     def _key(self, item: Item) -> str:
         told = [self._settings, item.name]
@@ -58,8 +51,3 @@ class ScoreLedger:
             found = path.stat()
             told += [path.name, str(found.st_size), str(found.st_mtime_ns)]
         return hashlib.sha256("\0".join(told).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _restored(stored: Mapping[str, Any]) -> PictureScore:
-    fields = {name: np.array(value, np.int64) if name in _CURVES else value for name, value in stored.items()}
-    return PictureScore(**cast("dict[str, Any]", fields))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from standout.data.layouts import SUFFIXES, TEST, is_junk
@@ -37,12 +38,14 @@ class Found(NamedTuple):
     """The items in the order of their names, how many masks there are, and what does not pair.
 
     notes : one sentence for each thing that was left out of the data set or chosen from it.
+    images : the picture of each name, where the masks came with pictures.
     """
 
     items: tuple[Item, ...]
     expected: int
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    images: Mapping[str, Path] = MappingProxyType({})
 
 
 def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
@@ -62,7 +65,7 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
         raise StandoutError(
             "folder-missing", "there is no such folder of maps", maps, "check the path", exit_code=EXIT_USAGE
         )
-    wanted, notes = _masks(masks, part)
+    wanted, images, notes = _masks(masks, part)
     if any(path.parent.resolve() == maps.resolve() for path in wanted.values()):
         raise StandoutError(
             "one-folder",
@@ -96,7 +99,7 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
             items.append(Item(name, path, mask))
     surplus = (path for key, path in sorted(have.items()) if key not in keys and path.suffix.lower() in SUFFIXES)
     problems += [Problem("surplus", path.name) for path in surplus]
-    return Found(tuple(items), len(wanted), tuple(problems), notes)
+    return Found(tuple(items), len(wanted), tuple(problems), notes, images)
 
 
 def pair_pictures(data: Path, *, part: str | None = TEST) -> Found:
@@ -109,6 +112,17 @@ def pair_pictures(data: Path, *, part: str | None = TEST) -> Found:
 def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
     """Return the one-line failure that names what has no score; exit code 1."""
     problems = tuple(problems)
+    return StandoutError(
+        "maps-incomplete",
+        f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} with {expected} pictures",
+        problems_by_name(problems),
+        "mend them, or pass --allow-missing for a table marked PARTIAL",
+    )
+
+
+def problems_by_name(problems: Iterable[Problem]) -> str:
+    """Return the problems as one line: how many of each kind, and their names."""
+    problems = tuple(problems)
     told = []
     for kind in dict.fromkeys(problem.kind for problem in problems):
         names = [
@@ -117,26 +131,22 @@ def refuse(problems: Iterable[Problem], expected: int) -> StandoutError:
             if problem.kind == kind
         ]
         told.append(f"{len(names)} {kind}: {shown(names)}")
-    return StandoutError(
-        "maps-incomplete",
-        f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} with {expected} pictures",
-        "; ".join(told),
-        "mend them, or pass --allow-missing for a table marked PARTIAL",
-    )
+    return "; ".join(told)
 
 
-def _masks(masks: Path, part: str | None) -> tuple[Mapping[str, Path], tuple[str, ...]]:
-    """Return the masks by name, the pictures of a folder or those of a data set, and the set's notes."""
+def _masks(masks: Path, part: str | None) -> tuple[Mapping[str, Path], Mapping[str, Path], tuple[str, ...]]:
+    """Return the masks by name, those of a folder or of a data set, the set's pictures, and its notes."""
     if masks.is_dir():
         here = {path.stem: path for path in _files(masks).values() if path.suffix.lower() in SUFFIXES}
         if here:
-            return {unicodedata.normalize("NFC", stem): path for stem, path in here.items()}, ()
+            return {unicodedata.normalize("NFC", stem): path for stem, path in here.items()}, {}, ()
     elif not masks.exists():
         raise StandoutError(
             "folder-missing", "there is no such folder of masks", masks, "check the path", exit_code=EXIT_USAGE
         )
     pairs = find_pairs(masks, part=part)
-    return {pair.name: pair.mask for pair in pairs.pairs}, pairs.notes
+    images = {pair.name: pair.image for pair in pairs.pairs}
+    return {pair.name: pair.mask for pair in pairs.pairs}, images, pairs.notes
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from standout.errors import StandoutError
 from standout.evaluate.ledger import ScoreLedger
 from standout.evaluate.pairs import Found, Item, Problem, pair_maps, pair_pictures, refuse
 from standout.images import as_levels, fit_mask, read_image, read_map, read_mask, resize, resize_map
-from standout.metrics import DEFAULT_PROTOCOL, PictureScore, Protocol, SaliencyMeasures, score_picture
+from standout.metrics import DEFAULT_PROTOCOL, PictureScore, Protocol, SaliencyMeasures, find_protocol, score_picture
 
 if TYPE_CHECKING:
     from standout.predict import Segmenter
@@ -27,6 +27,7 @@ Outcome = tuple[PictureScore, bool] | Problem
 """A picture's score and whether its map was resized, or why there is none."""
 
 
+Task = TypeVar("Task")
 T = TypeVar("T")
 
 
@@ -96,8 +97,8 @@ class Scored(NamedTuple):
         return None if self.sums.count == self.expected else f"PARTIAL {self.sums.count} of {self.expected}"
 
 
-Progress = Callable[[Iterable[Outcome], int], Iterable[Outcome]]
-"""Wraps the outcomes as they come, told how many there will be; for a progress bar."""
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+"""Wraps what is done as it comes, told how much there will be; for a progress bar."""
 
 
 def score_maps(
@@ -135,7 +136,7 @@ def score_maps(
     load = functools.partial(_load_stored, rules=rules)
     if found.problems and not allow_missing:
         # There will be no table, so nothing is measured; but every broken file is named as well.
-        unreadable = _outcomes(functools.partial(_check, load=load), found.items, jobs)
+        unreadable = in_order(functools.partial(_check, load=load), found.items, jobs)
         raise refuse([*found.problems, *(problem for problem in unreadable if problem)], found.expected)
     task = functools.partial(_score, load=load, rules=rules)
     return _collect(label or maps.resolve().name, None, found, task, rules, allow_missing, jobs, book, progress)
@@ -191,30 +192,43 @@ def _collect(
     progress: Progress | None,
 ) -> Scored:
     """Score all items in the order of their names and account for every one of them."""
-    problems = list(found.problems)
-    sums = SaliencyMeasures(rules.protocol, weighted=rules.weighted)
     known = {item: score for item in found.items if ledger is not None and (score := ledger.get(item)) is not None}
-    fresh = _outcomes(task, [item for item in found.items if item not in known], jobs)
+    fresh = in_order(task, [item for item in found.items if item not in known], jobs)
     outcomes: Iterable[Outcome] = (known[item] if item in known else next(fresh) for item in found.items)
     if progress is not None:
         outcomes = progress(outcomes, len(found.items))
+
+    def kept() -> Iterator[tuple[str, Outcome]]:
+        for item, outcome in zip(found.items, outcomes, strict=True):
+            if ledger is not None and item not in known and not isinstance(outcome, Problem):
+                ledger.put(item, *outcome)
+            yield item.name, outcome
+
+    scored = tally(label, sharpness, found, rules, kept())
+    if scored.problems and (not allow_missing or scored.sums.count == 0):
+        raise refuse(scored.problems, found.expected)
+    return scored
+
+
+def tally(
+    label: str, sharpness: float | None, found: Found, rules: Rules, outcomes: Iterable[tuple[str, Outcome]]
+) -> Scored:
+    """Return the row over the outcomes, given by name and in the order of the names."""
+    problems = list(found.problems)
+    sums = SaliencyMeasures(rules.protocol, weighted=rules.weighted)
     names, resized = hashlib.sha256(), 0
-    for item, outcome in zip(found.items, outcomes, strict=True):
+    for name, outcome in outcomes:
         if isinstance(outcome, Problem):
             problems.append(outcome)
             continue
-        if ledger is not None and item not in known:
-            ledger.put(item, *outcome)
         sums.add(outcome[0])
         resized += outcome[1]
-        names.update(f"{item.name}\n".encode("utf-8", "surrogatepass"))
-    if problems and (not allow_missing or sums.count == 0):
-        raise refuse(problems, found.expected)
+        names.update(f"{name}\n".encode("utf-8", "surrogatepass"))
     return Scored(label, sharpness, sums, found.expected, resized, tuple(problems), names.hexdigest(), found.notes)
 
 
-def _outcomes(task: Callable[[Item], T], items: Sequence[Item], jobs: int) -> Iterator[T]:
-    """Yield the outcome of each item in order; processes by joblib, so that a cluster can stand behind them."""
+def in_order(task: Callable[[Task], T], items: Sequence[Task], jobs: int) -> Iterator[T]:
+    """Yield what the task gives for each item, in order; in processes by joblib, so that a cluster can stand there."""
     if jobs == 1 or len(items) < 2:
         yield from map(task, items)
         return
@@ -224,7 +238,7 @@ def _outcomes(task: Callable[[Item], T], items: Sequence[Item], jobs: int) -> It
 
 
 def _score(item: Item, load: Load, rules: Rules) -> Outcome:
-    loaded = _loaded(item, load)
+    loaded = loaded_or_problem(item, load)
     if isinstance(loaded, Problem):
         return loaded
     score = score_picture(loaded.map, loaded.mask, protocol=rules.protocol, weighted=rules.weighted)
@@ -232,11 +246,12 @@ def _score(item: Item, load: Load, rules: Rules) -> Outcome:
 
 
 def _check(item: Item, load: Load) -> Problem | None:
-    loaded = _loaded(item, load)
+    loaded = loaded_or_problem(item, load)
     return loaded if isinstance(loaded, Problem) else None
 
 
-def _loaded(item: Item, load: Load) -> Loaded | Problem:
+def loaded_or_problem(item: Item, load: Load) -> Loaded | Problem:
+    """Return the item's map and mask, or why they cannot be scored."""
     try:
         return load(item)
     except StandoutError as error:
@@ -246,17 +261,17 @@ def _loaded(item: Item, load: Load) -> Loaded | Problem:
 
 def _load_stored(item: Item, rules: Rules) -> Loaded:
     mask = read_mask(item.mask, class_index=rules.mask_class).values
-    return _at_mask_size(read_map(item.source, scale=rules.map_scale), mask, item, rules)
+    return at_mask_size(read_map(item.source, scale=rules.map_scale), mask, item, rules)
 
 
 def _load_predicted(item: Item, rules: Rules, model: str, sharpness: float) -> Loaded:
     label = read_mask(item.mask, class_index=rules.mask_class)
     # Only to turn the picture as its mask lies; a mask that is scored against is never resized itself.
     picture = fit_mask(label, read_image(item.source), hard=True).picture
-    return _at_mask_size(as_levels(_segmenter(model, sharpness).map_of(picture)), label.values, item, rules)
+    return at_mask_size(as_levels(_segmenter(model, sharpness).map_of(picture)), label.values, item, rules)
 
 
-def _at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded:  # noqa: A002 - the field's word
+def at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded:  # noqa: A002 - the field's word
     """Return the map at its mask's size: bilinear, and an 8-bit map stays one, before anything is stretched."""
     if map.shape == mask.shape:
         return Loaded(map, mask, False)
@@ -269,8 +284,15 @@ def _at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded
             where,
             "leave --strict-size out, or write maps at their pictures' sizes",
         )
-    shrink = resize if map.dtype == np.uint8 else resize_map
-    return Loaded(shrink(map, mask.shape), mask, True)
+    return Loaded(resized_map(map, mask.shape, find_protocol(rules.protocol).resize), mask, True)
+
+
+def resized_map(map: Pixels, size: tuple[int, ...], rule: str) -> Pixels:  # noqa: A002 - the field's word
+    """Return the map at another size, "bilinear" or "nearest"; an 8-bit map stays one."""
+    if rule == "nearest":
+        at = [(2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, map.shape, strict=True)]
+        return np.ascontiguousarray(map[np.ix_(*at)])
+    return resize(map, (size[0], size[1])) if map.dtype == np.uint8 else resize_map(map, (size[0], size[1]))
 
 
 @functools.lru_cache(maxsize=2)

@@ -58,9 +58,10 @@ def document(scores: Sequence[Scored], command: str = "") -> dict[str, Any]:
     return {
         "schema": 1,
         "command": command,
-        "partial": _partial(scores),
+        "partial": partial_mark(scores),
         "protocol": scores[0].protocol.name,
-        "scaling": scores[0].protocol.scaling,
+        "protocol_version": scores[0].protocol.version,
+        "scaling": scores[0].protocol.told,
         "thresholds": THRESHOLDS,
         "resize": RESIZE_RULE,
         "versions": _versions(),
@@ -86,18 +87,25 @@ def document(scores: Sequence[Scored], command: str = "") -> dict[str, Any]:
 
 def notes(scores: Sequence[Scored]) -> list[str]:
     """Return what a reader must know to compare the figures: one sentence a line, PARTIAL first."""
-    rules = scores[0].protocol
-    partial = _partial(scores)
-    lines = [partial] if partial else []
-    lines.append(f"protocol {rules.name}: {rules.scaling}; thresholds {THRESHOLDS}; standout {__version__}")
-    accounts = dict.fromkeys(_account(row) for row in scores)
+    lines = rules_told(scores)
+    accounts = dict.fromkeys(account_of(row) for row in scores)
     for account in accounts:
-        rows = [_name(row) for row in scores if _account(row) == account]
+        rows = [_name(row) for row in scores if account_of(row) == account]
         lines.append(account if len(accounts) == 1 else f"{', '.join(rows)}: {account}")
     return lines
 
 
-def _account(row: Scored) -> str:
+def rules_told(scores: Sequence[Scored]) -> list[str]:
+    """Return the mark PARTIAL where it is due, and the rules that all rows share."""
+    rules = scores[0].protocol
+    partial = partial_mark(scores)
+    named = f"protocol {rules.name} (version {rules.version})"
+    told = f"{named}: {rules.told}; thresholds {THRESHOLDS}; standout {__version__}"
+    return [partial, told] if partial else [told]
+
+
+def account_of(row: Scored) -> str:
+    """Return how many pictures a row holds, and what is special about them."""
     counts = (
         (row.resized, f"maps resized ({RESIZE_RULE})"),
         (row.sums.empty_masks, "empty masks"),
@@ -113,7 +121,8 @@ def _account(row: Scored) -> str:
     return "; ".join(told)
 
 
-def _partial(scores: Sequence[Scored]) -> str | None:
+def partial_mark(scores: Sequence[Scored]) -> str | None:
+    """Return the mark of a table over less than all pictures, or None."""
     marks = dict.fromkeys(row.partial for row in scores if row.partial)
     return "; ".join(marks) if marks else None
 
@@ -137,7 +146,7 @@ def _table(scores: Sequence[Scored], _: str) -> str:
         for cells in (list(zip(row, widths, strict=True)) for row in (heading, *rows))
     ]
     told = notes(scores)
-    first = told[:1] if _partial(scores) else []
+    first = told[:1] if partial_mark(scores) else []
     return "\n".join([*first, *lines, *told[len(first) :]]) + "\n"
 
 
@@ -158,34 +167,44 @@ def _csv(scores: Sequence[Scored], _: str) -> str:
             printable(row.label), sharpness, row.protocol.name, row.partial or "", row.sums.count, row.expected,
             row.resized, row.list_sha256, *(repr(row.measures[key]) for key in keys),
         ])  # fmt: skip
-    partial = _partial(scores)
+    partial = partial_mark(scores)
     return (f"# {partial}\n" if partial else "") + text.getvalue()
 
 
 def _markdown(scores: Sequence[Scored], _: str) -> str:
     heading, rows = cells(scores)
     told = notes(scores)
-    first = [f"**{told.pop(0)}**", ""] if _partial(scores) else []
-    body = [heading, ["---", *(["---:"] * (len(heading) - 1))], *([_plain(cell) for cell in row] for row in rows)]
+    first = [f"**{told.pop(0)}**", ""] if partial_mark(scores) else []
+    body = [
+        heading,
+        ["---", *(["---:"] * (len(heading) - 1))],
+        *([markdown_text(cell) for cell in row] for row in rows),
+    ]
     lines = ["| " + " | ".join(cells) + " |" for cells in body]
     return "\n".join([*first, *lines, "", *(f"{line}  " for line in told)]).rstrip() + "\n"
 
 
-def _plain(cell: str) -> str:
+def markdown_text(cell: str) -> str:
+    """Return a text that Markdown shows as it is."""
     return cell.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;")
 
 
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 })  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """Return a text that LaTeX shows as it is."""
+    return text.translate(_LATEX)
 
 
 def _latex(scores: Sequence[Scored], _: str) -> str:
     """Return a booktabs table; what a reader must know stands in comments and in the caption."""
     heading, rows = cells(scores)
-    told = [line.translate(_LATEX) for line in notes(scores)]
-    partial = f"\\textbf{{{told[0]}}}. " if _partial(scores) else ""
+    told = [latex_text(line) for line in notes(scores)]
+    partial = f"\\textbf{{{told[0]}}}. " if partial_mark(scores) else ""
     lines = [
         *([f"% {told[0]}"] if partial else []),
         r"\begin{table}",
@@ -194,7 +213,7 @@ def _latex(scores: Sequence[Scored], _: str) -> str:
         r"\begin{tabular}{l" + "r" * (len(heading) - 1) + "}",
         r"\toprule",
         *(
-            " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+            " & ".join(map(latex_text, cells)) + r" \\"
             + ("\n\\midrule" if at == 0 else "")
             for at, cells in enumerate([heading, *rows])
         ),

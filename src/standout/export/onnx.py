@@ -212,9 +212,9 @@ def graph_bytes(
             model = program.model_proto if program is not None else None
     except Exception as error:  # the exporter's kinds of error are many and no public names
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise StandoutError("export-failed", f"network cannot be written as ONNX ({why[:200]})", name) from error
+        raise _not_written(name, f"network cannot be written as ONNX ({why[:200]})") from error
     if model is None:
-        raise StandoutError("export-failed", "the exporter gave no graph", name)
+        raise _not_written(name, "the exporter gave no graph")
     _strip(model)
     facts = {
         "opset": OPSET,
@@ -227,6 +227,15 @@ def graph_bytes(
     entry.key, entry.value = KEY, metadata_text({**metadata, "graph": facts})
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _not_written(name: str, why: str) -> StandoutError:
+    return StandoutError(
+        "export-failed",
+        why,
+        name,
+        "a network with fixed shapes or untraceable branches has no graph; report it if this network is standout's own",
+    )
 
 
 def _strip(model: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from standout.metrics.kernel import kernel_for
 from standout.metrics.protocols import Protocol
 
 Floats = NDArray[np.float64]
@@ -18,6 +19,8 @@ Counts = NDArray[np.int64]
 Levels = NDArray[np.integer[Any]]
 Pixels = NDArray[Any]
 """(H, W) uint8 in 0..255 or float64 in 0..1."""
+LEVELS = 256
+"""How many values an 8-bit map can hold."""
 
 
 class PictureCounts(NamedTuple):
@@ -52,8 +55,8 @@ class PictureCounts(NamedTuple):
         return int(self.counts[:, 1].sum())
 
 
-def check_mask(mask: object) -> NDArray[np.bool_]:
-    """Return the mask as (H, W) bool: bool as it is, uint8 where it is above 128.
+def check_mask(mask: object, above: int = 128) -> NDArray[np.bool_]:
+    """Return the mask as (H, W) bool: bool as it is, uint8 where it lies above a level.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def check_mask(mask: object) -> NDArray[np.bool_]:
     if not isinstance(mask, np.ndarray) or mask.dtype not in (np.bool_, np.uint8):
         raise TypeError(f"a mask must be a NumPy array of bool or uint8 (above 128 is foreground), not {_kind(mask)}")
     _check_shape(mask, "mask")
-    return mask if mask.dtype == np.bool_ else np.asarray(mask > 128)
+    return mask if mask.dtype == np.bool_ else np.asarray(mask > above)
 
 
 def check_map(map: object) -> Pixels:  # noqa: A002 - the field's word
@@ -99,15 +102,19 @@ def centroid(mask: NDArray[np.bool_]) -> tuple[int, int]:
     The mean position of the foreground, or of the picture where the mask is empty, rounded half to even, plus 1.
     Exact integer sums are divided once.
     """
+    kernel = kernel_for(mask)
+    if kernel is not None:
+        row, column = kernel.centroid(np.ascontiguousarray(mask))
+        return row, column
     height, width = mask.shape
     by_row = np.count_nonzero(mask, axis=1)
     total = int(by_row.sum())
     if total == 0:
         return round(height / 2) + 1, round(width / 2) + 1
     by_column = np.count_nonzero(mask, axis=0)
-    row = int(by_row @ np.arange(height)) / total
-    column = int(by_column @ np.arange(width)) / total
-    return round(row) + 1, round(column) + 1
+    mean_row = int(by_row @ np.arange(height)) / total
+    mean_column = int(by_column @ np.arange(width)) / total
+    return round(mean_row) + 1, round(mean_column) + 1
 
 
 def count_picture(map: Pixels, mask: NDArray[np.bool_], protocol: Protocol) -> PictureCounts:  # noqa: A002
@@ -122,7 +129,7 @@ def count_picture(map: Pixels, mask: NDArray[np.bool_], protocol: Protocol) -> P
     else:
         stored, inverse = np.unique(map, return_inverse=True)
         index = inverse.reshape(map.shape)
-    counts = _joint(index, len(stored), mask)
+    counts = joint_histogram(index, len(stored), mask)
     occupied = np.flatnonzero(counts.sum(axis=(0, 1)))
     first, last = int(occupied[0]), int(occupied[-1])
     stretch = protocol.stretch and first != last
@@ -144,14 +151,23 @@ def count_picture(map: Pixels, mask: NDArray[np.bool_], protocol: Protocol) -> P
 def mean_absolute_error(picture: PictureCounts) -> float:
     """Return the mean of |map - mask| over all pixels, in 0..1."""
     background, foreground = picture.counts.sum(axis=0)
-    error = background @ picture.values + foreground @ (1 - picture.values)
-    return float(error / picture.pixels)
+    return (weighed_sum(background, picture.values) + weighed_sum(foreground, 1 - picture.values)) / picture.pixels
 
 
-def _joint(index: Levels, length: int, mask: NDArray[np.bool_]) -> Counts:
-    """Count (quadrant, mask, value): one `bincount` of `mask * length + value` for each quadrant."""
-    key = index + mask * np.int64(length)
+def weighed_sum(counts: Counts, values: Floats) -> float:
+    """Return the sum of `counts * values` from the first to the last: an order that the compiled path follows."""
+    return float((counts * values).cumsum()[-1])
+
+
+def joint_histogram(index: Levels, length: int, mask: NDArray[np.bool_]) -> Counts:
+    """Count (quadrant, mask, value) as (4, 2, length) int64; NumPy: one `bincount` for each quadrant."""
     row, column = centroid(mask)
+    kernel = kernel_for(mask)
+    if kernel is not None and index.dtype == np.uint8:
+        counts = np.empty((4, 2, length), np.int64)
+        kernel.count(np.ascontiguousarray(index), np.ascontiguousarray(mask), row, column, counts)
+        return counts
+    key = index + mask * np.int64(length)
     parts = (key[:row, :column], key[:row, column:], key[row:, :column], key[row:, column:])
     counted = [np.bincount(part.ravel(), minlength=2 * length) for part in parts]
     return np.stack(counted).reshape(4, 2, length).astype(np.int64, copy=False)

@@ -77,6 +77,11 @@ def e_measure(found: Found, foreground: int, pixels: int) -> Floats:
     return np.asarray(aligned / (pixels - 1 + EPSILON), dtype=np.float64)
 
 
+def over_all_pixels(e: Floats, pixels: int) -> Floats:
+    """Return E divided by all pixels instead of one less: at most 1, also where rounding went up."""
+    return np.asarray(np.minimum(e * ((pixels - 1 + EPSILON) / pixels), 1), dtype=np.float64)
+
+
 def intersection_over_union(found: Found, foreground: int) -> float:
     """Return intersection over union of the pixels at 8-bit level 128 or above; 0 where both are empty."""
     at = THRESHOLDS - 1 - IOU_LEVEL
@@ -86,5 +91,6 @@ def intersection_over_union(found: Found, foreground: int) -> float:
 
 def _enhanced(first: Floats, second: float) -> Floats:
     """Return the enhanced alignment, in 0..1, of two values from which their means were taken."""
-    alignment = 2 * first * second / (first**2 + second**2 + EPSILON)
-    return np.asarray((alignment + 1) ** 2 / 4, dtype=np.float64)
+    # Products, not powers: a power of one number may differ in the last bit from the compiled path's product.
+    alignment = 2 * first * second / (first * first + second * second + EPSILON)
+    return np.asarray((alignment + 1) * (alignment + 1) / 4, dtype=np.float64)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from standout.metrics.counts import Counts, Floats, check_map, check_mask, count_picture, mean_absolute_error
+from standout.metrics.counts import (
+    LEVELS,
+    Counts,
+    Floats,
+    Pixels,
+    check_map,
+    check_mask,
+    count_picture,
+    joint_histogram,
+    mean_absolute_error,
+)
 from standout.metrics.curves import (
+    EPSILON,
+    IOU_LEVEL,
     THRESHOLDS,
     Found,
     e_measure,
@@ -16,12 +29,14 @@ from standout.metrics.curves import (
     found_adaptive,
     found_by_threshold,
     intersection_over_union,
+    over_all_pixels,
     precision_recall,
 )
-from standout.metrics.protocols import DEFAULT_PROTOCOL, find_protocol
+from standout.metrics.kernel import kernel_for, kernel_now
+from standout.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, find_protocol
 from standout.metrics.structure import s_measure
 from standout.metrics.sums import ExactSum
-from standout.metrics.weighted import MaskWeights, weighted_f
+from standout.metrics.weighted import MaskWeights, weighted_f_of_levels
 
 MEASURES = (
     "mae",
@@ -49,6 +64,7 @@ class PictureScore(NamedTuple):
     right, wrong : (256,) int64: pixels found inside and outside the mask at thresholds 255, 254, ..., 0.
     weighted_f : None where it was left out.
     constant_map : whether the map holds one value only.
+    protocol : under which the map was scored.
     """
 
     pixels: int
@@ -62,33 +78,72 @@ class PictureScore(NamedTuple):
     e_adaptive: float
     iou: float
     constant_map: bool
+    protocol: Protocol = PROTOCOLS[DEFAULT_PROTOCOL]
 
     @property
     def precision(self) -> Floats:
         """(256,) float64, 0 where nothing is found."""
-        return precision_recall(Found(self.right, self.wrong), self.foreground)[0]
+        return np.asarray(self.curves()[0])
 
     @property
     def recall(self) -> Floats:
         """(256,) float64, 0 where the mask is empty."""
-        return precision_recall(Found(self.right, self.wrong), self.foreground)[1]
+        return np.asarray(self.curves()[1])
 
     @property
     def f(self) -> Floats:
         """(256,) float64."""
-        return f_measure(self.precision, self.recall)
+        return np.asarray(self.curves()[2])
 
     @property
     def e(self) -> Floats:
         """(256,) float64."""
-        return e_measure(Found(self.right, self.wrong), self.foreground, self.pixels)
+        return np.asarray(self.curves()[3])
+
+    def curves(self) -> Floats:
+        """Return precision, recall, f and e as (4, 256) float64."""
+        kernel = kernel_now()
+        if kernel is None:
+            found = Found(self.right, self.wrong)
+            precision, recall = precision_recall(found, self.foreground)
+            curves = np.stack([
+                precision, recall, f_measure(precision, recall), e_measure(found, self.foreground, self.pixels)
+            ])  # fmt: skip
+        else:
+            curves = np.empty((len(_CURVES), THRESHOLDS))
+            kernel.curves(self.right, self.wrong, self.foreground, self.pixels, curves)
+        if self.protocol.empty == "agree" and self.foreground == 0:
+            nothing = self.wrong == 0
+            curves[0], curves[1], curves[2] = nothing, 1, nothing
+        if self.protocol.e_over == "all":
+            curves[3] = over_all_pixels(curves[3], self.pixels)
+        return curves
+
+    def agreeing(self) -> PictureScore:
+        """Return the score with the corner cases of its protocol, made from those of pysodmetrics."""
+        score = self
+        if self.protocol.empty == "agree" and self.foreground == 0:
+            # On an empty mask E counts the pixels that are not called; on a black map the adaptive threshold is 0
+            # and would call them all.
+            black = self.wrong[THRESHOLDS - 2] == 0
+            left = round(self.e_adaptive * (self.pixels - 1 + EPSILON))
+            nothing = bool(black or left == self.pixels)
+            score = score._replace(
+                f_adaptive=float(nothing),
+                e_adaptive=self.pixels / (self.pixels - 1 + EPSILON) if nothing else self.e_adaptive,
+                weighted_f=None if self.weighted_f is None else 1 - self.mae,
+                iou=float(self.wrong[THRESHOLDS - 1 - IOU_LEVEL] == 0),
+            )
+        if self.protocol.e_over == "all":
+            score = score._replace(e_adaptive=float(over_all_pixels(np.asarray(score.e_adaptive), self.pixels)))
+        return score
 
 
 def score_picture(
     map: NDArray[np.generic],  # noqa: A002 - the field's word
     mask: NDArray[np.generic],
     *,
-    protocol: str = DEFAULT_PROTOCOL,
+    protocol: str | Protocol = DEFAULT_PROTOCOL,
     weighted: bool = True,
     weights: MaskWeights | None = None,
 ) -> PictureScore:
@@ -109,9 +164,12 @@ def score_picture(
     StandoutError : exit code 2, unknown protocol.
     """
     rules = find_protocol(protocol)
-    levels, labels = check_map(map), check_mask(mask)
+    levels, labels = check_map(map), check_mask(mask, rules.mask_above)
     if levels.shape != labels.shape:
         raise ValueError(f"map and mask must have one size; the map is {levels.shape}, the mask {labels.shape}")
+    kernel = kernel_for(levels)
+    if kernel is not None and levels.dtype == np.uint8:
+        return _score_compiled(kernel, levels, labels, rules, weighted, weights).agreeing()
     picture = count_picture(levels, labels, rules)
     pixels, foreground = picture.pixels, picture.foreground
     found, adaptive = found_by_threshold(picture), found_adaptive(picture)
@@ -122,11 +180,42 @@ def score_picture(
         wrong=found.wrong,
         mae=mean_absolute_error(picture),
         f_adaptive=float(f_measure(*precision_recall(adaptive, foreground))),
-        weighted_f=weighted_f(picture.values[picture.levels], labels, weights) if weighted else None,
+        weighted_f=weighted_f_of_levels(picture.levels, picture.values, labels, weights) if weighted else None,
         s=s_measure(picture),
         e_adaptive=float(e_measure(adaptive, foreground, pixels)),
         iou=intersection_over_union(found, foreground),
         constant_map=picture.constant,
+        protocol=rules,
+    ).agreeing()
+
+
+def _score_compiled(
+    kernel: ModuleType,
+    levels: Pixels,
+    labels: NDArray[np.bool_],
+    rules: Protocol,
+    weighted: bool,
+    weights: MaskWeights | None,
+) -> PictureScore:
+    """Score an 8-bit map and its mask on the compiled path, which takes the steps of the functions used elsewhere."""
+    counts = joint_histogram(levels, LEVELS, labels)
+    values, right, wrong = np.empty(LEVELS), np.empty(THRESHOLDS, np.int64), np.empty(THRESHOLDS, np.int64)
+    pixels, foreground, mae, f_adaptive, s, e_adaptive, iou, constant = kernel.numbers(
+        counts, rules.stretch, values, right, wrong
+    )
+    return PictureScore(
+        pixels=pixels,
+        foreground=foreground,
+        right=right,
+        wrong=wrong,
+        mae=mae,
+        f_adaptive=f_adaptive,
+        weighted_f=weighted_f_of_levels(levels, values, labels, weights) if weighted else None,
+        s=s,
+        e_adaptive=e_adaptive,
+        iou=iou,
+        constant_map=constant,
+        protocol=rules,
     )
 
 
@@ -138,7 +227,7 @@ class SaliencyMeasures:
     Parameters
     ----------
     protocol : how maps are scaled before they are measured: `pysodmetrics-1.6.2` (each map stretched to its own
-        minimum and maximum) or `raw` (as they are).
+        minimum and maximum), `raw` (as they are) or `sane` (as they are, with answers for empty masks that agree).
     weighted : whether to compute weighted F; without it a picture costs a tenth.
 
     Attributes
@@ -156,7 +245,7 @@ class SaliencyMeasures:
     1.0
     """
 
-    def __init__(self, protocol: str = DEFAULT_PROTOCOL, *, weighted: bool = True) -> None:
+    def __init__(self, protocol: str | Protocol = DEFAULT_PROTOCOL, *, weighted: bool = True) -> None:
         self.protocol = find_protocol(protocol)
         self.weighted = weighted
         self.count = 0
@@ -184,7 +273,7 @@ class SaliencyMeasures:
         """
         if self.weighted and score.weighted_f is None:
             raise ValueError("this picture was scored without weighted F; pass weighted=False here or True there")
-        self._curves.add(np.stack([getattr(score, name) for name in _CURVES]))
+        self._curves.add(score.curves())
         self._numbers.add(np.array([getattr(score, name) or 0.0 for name in _NUMBERS]))
         self.count += 1
         self.empty_masks += score.foreground == 0
@@ -209,8 +298,14 @@ class SaliencyMeasures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def curves(self) -> dict[str, Floats]:
-        """Return the mean precision, recall, f and e curves, (256,) each, at thresholds 255, 254, ..., 0."""
-        return dict(zip(_CURVES, self._curves.mean(self._pictures()), strict=True))
+        """Return the mean precision, recall, f and e curves, (256,) each, at thresholds 255, 254, ..., 0.
+
+        Under a protocol of 255 thresholds they are (255,), without level 1.
+        """
+        mean = self._curves.mean(self._pictures())
+        if self.protocol.thresholds == THRESHOLDS - 1:
+            mean = np.delete(mean, THRESHOLDS - 2, axis=1)
+        return dict(zip(_CURVES, mean, strict=True))
 
     def compute(self) -> dict[str, float]:
         """Return the measures over all pictures, with the keys of `MEASURES`.

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from standout.metrics.counts import Counts, Floats, PictureCounts
+from standout.metrics.counts import Counts, Floats, PictureCounts, weighed_sum
 from standout.metrics.curves import EPSILON
 
 ALPHA = 0.5
@@ -20,7 +20,7 @@ def s_measure(picture: PictureCounts) -> float:
     """
     pixels, foreground = picture.pixels, picture.foreground
     background_counts, foreground_counts = picture.counts.sum(axis=0)
-    mean = float((background_counts + foreground_counts) @ picture.values / pixels)
+    mean = weighed_sum(background_counts + foreground_counts, picture.values) / pixels
     if foreground == 0:
         return 1 - mean
     if foreground == pixels:
@@ -28,21 +28,20 @@ def s_measure(picture: PictureCounts) -> float:
     share = foreground / pixels
     objects = share * _object(foreground_counts, picture.values)
     objects += (1 - share) * _object(background_counts, 1 - picture.values)
-    regions = sum(
-        int(quadrant.sum()) / pixels * _similarity(quadrant, picture.values)
-        for quadrant in picture.counts
-        if quadrant.any()
-    )
+    regions = 0.0
+    for quadrant in picture.counts:
+        if quadrant.any():
+            regions += int(quadrant.sum()) / pixels * _similarity(quadrant, picture.values)
     return max(0.0, ALPHA * objects + (1 - ALPHA) * regions)
 
 
 def _object(counts: Counts, values: Floats) -> float:
     """Return how bright and how even the values are over one side of the mask, in 0..1."""
     total = int(counts.sum())
-    mean = float(counts @ values / total)
+    mean = weighed_sum(counts, values) / total
     # One pixel has no sample deviation; it counts as even.
-    deviation = math.sqrt(float(counts @ (values - mean) ** 2) / (total - 1)) if total > 1 else 0.0
-    return 2 * mean / (mean**2 + 1 + deviation + EPSILON)
+    deviation = math.sqrt(weighed_sum(counts, (values - mean) ** 2) / (total - 1)) if total > 1 else 0.0
+    return 2 * mean / (mean * mean + 1 + deviation + EPSILON)
 
 
 def _similarity(quadrant: Counts, values: Floats) -> float:
@@ -55,13 +54,16 @@ def _similarity(quadrant: Counts, values: Floats) -> float:
         # in floats, the rounding of the mean would decide.
         return float(map_constant and mask_constant)
     pixels = int(of_mask.sum())
-    map_mean = float(of_value @ values / pixels)
+    map_mean = weighed_sum(of_value, values) / pixels
     mask_mean = int(of_mask[1]) / pixels
     freedom = pixels - 1 + EPSILON
-    map_variance = float(of_value @ (values - map_mean) ** 2) / freedom
-    mask_variance = (int(of_mask[1]) * (1 - mask_mean) ** 2 + int(of_mask[0]) * mask_mean**2) / freedom
-    from_background, from_foreground = quadrant @ (values - map_mean)
-    covariance = float(from_foreground * (1 - mask_mean) - from_background * mask_mean) / freedom
+    apart = values - map_mean
+    map_variance = weighed_sum(of_value, apart**2) / freedom
+    # Products, not powers: a power may differ in the last bit from the compiled path's product.
+    beyond = 1 - mask_mean
+    mask_variance = (int(of_mask[1]) * (beyond * beyond) + int(of_mask[0]) * (mask_mean * mask_mean)) / freedom
+    from_background, from_foreground = (weighed_sum(side, apart) for side in quadrant)
+    covariance = (from_foreground * beyond - from_background * mask_mean) / freedom
     above = 4 * map_mean * mask_mean * covariance
-    below = (map_mean**2 + mask_mean**2) * (map_variance + mask_variance)
+    below = (map_mean * map_mean + mask_mean * mask_mean) * (map_variance + mask_variance)
     return above / (below + EPSILON) if above != 0 else 0.0

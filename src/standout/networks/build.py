@@ -29,7 +29,11 @@ def _residual(block: type[Basic] | type[Bottleneck], *depths: int) -> Callable[.
     def make(padding: str, **options: Any) -> Backbone:
         if padding != "plain":
             raise StandoutError(
-                "option-value", "a residual network knows plain padding only", f"padding={padding}", exit_code=2
+                "option-value",
+                "a residual network knows plain padding only",
+                f"padding={padding}",
+                "leave padding out, or set padding=plain",
+                exit_code=2,
             )
         return ResNetBackbone(block, depths, **options)
 
@@ -109,4 +113,6 @@ def _checked(option: str, value: Any) -> Any:
         if value in known:
             return value
         wanted = " or ".join(known)
-    raise StandoutError("option-value", f"{option} must be {wanted}", f"{option}={value!r}", exit_code=2)
+    raise StandoutError(
+        "option-value", f"{option} must be {wanted}", f"{option}={value!r}", "leave it out for its default", exit_code=2
+    )

@@ -19,10 +19,17 @@ PATIENCE = 120.0
 
 
 class HeldOut(NamedTuple):
-    """Some held-out pictures: images (N, 3, H, W) at the network's size; masks (H, W) uint8 at their own sizes."""
+    """Some held-out pictures: images (N, 3, H, W) at the network's size; masks (H, W) uint8 at their own sizes.
+
+    known : (H, W) bool for each mask, false where it says nothing and is 0, or none where it speaks everywhere.
+    """
 
     image: Image
     masks: Sequence[NDArray[np.uint8]]
+    known: Sequence[NDArray[np.bool_] | None]
+
+
+_Read = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_] | None]
 
 
 class HeldOutPictures:
@@ -37,6 +44,7 @@ class HeldOutPictures:
     workers : threads that read ahead.
     between : called before each batch; what it raises ends the iteration.
     mask_class : the palette index or grey value that is the object, for masks of several classes.
+    unknown : what a third value over an area of a mask means: "soft", a half label, or "ignore", no label.
     warn : takes a line for each picture that cannot be read; it is left out of the scores.
 
     Raises
@@ -55,11 +63,13 @@ class HeldOutPictures:
         warn: Callable[[str], object],
         between: Callable[[], object] = lambda: None,
         mask_class: int | None = None,
+        unknown: str = "soft",
     ) -> None:
         self.pairs, self.size, self.batch = pairs, size, batch
         self.device, self.workers, self.warn = device, workers, warn
         self.between = between
         self.mask_class = mask_class
+        self.unknown = unknown
         self._told: set[str] = set()
 
     def __len__(self) -> int:
@@ -76,7 +86,7 @@ class HeldOutPictures:
             patience=PATIENCE,
             name=lambda pair: pair.image,
         )
-        images, masks, any_read = [], [], False
+        images, masks, known, any_read = [], [], [], False
         for number, (pair, found) in enumerate(zip(self.pairs, read, strict=True), 1):
             if isinstance(found, StandoutError):
                 if pair.name not in self._told:
@@ -85,21 +95,23 @@ class HeldOutPictures:
             else:
                 images.append(found[0])
                 masks.append(found[1])
+                known.append(found[2])
             if images and (len(images) == self.batch or number == len(self.pairs)):
                 any_read = True
                 self.between()
                 stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device).float().div(255)
-                yield HeldOut(stacked.contiguous(memory_format=torch.channels_last), masks)
-                images, masks = [], []
+                yield HeldOut(stacked.contiguous(memory_format=torch.channels_last), masks, known)
+                images, masks, known = [], [], []
         if self.pairs and not any_read:
             raise StandoutError(
                 "validation-empty", "no held-out picture can be read", self.pairs[0].image, "mend the files"
             )
 
-    def _read(self, pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | StandoutError:
+    def _read(self, pair: Pair) -> _Read | StandoutError:
         try:
-            label = read_mask(pair.mask, class_index=self.mask_class)
+            label = read_mask(pair.mask, class_index=self.mask_class, unknown=self.unknown)
             picture, mask, _ = fit_mask(label, read_image(pair.image), hard=True)
         except StandoutError as error:
             return error
-        return resize(picture.pixels, (self.size, self.size)), mask.values
+        values = mask.values if mask.known is None else np.where(mask.known, mask.values, np.uint8(0))
+        return resize(picture.pixels, (self.size, self.size)), values, mask.known

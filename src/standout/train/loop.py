@@ -115,7 +115,7 @@ class _Session:
         network = msgspec.structs.replace(recipe.network, options=options)
         self.recipe = msgspec.structs.replace(recipe, network=network)
         self.pairs, self.held_out = find_data(
-            recipe.data, split=recipe.validation.split, batch=training.batch, tell=self._note
+            recipe.data, split=recipe.validation.split, batch=training.batch, tell=self._note, workers=training.workers
         )
 
     def _note(self, line: str) -> None:
@@ -194,6 +194,7 @@ class _Session:
             views=self.state.step.views,
             channels_last=settings.channels_last,
             mask_class=class_of(recipe.data),
+            unknown=recipe.data.unknown,
         )
         self.size = recipe.validation.size or settings.size
         self.pictures = HeldOutPictures(
@@ -205,6 +206,7 @@ class _Session:
             warn=self.warn,
             between=self.stop.check,
             mask_class=class_of(recipe.data),
+            unknown=recipe.data.unknown,
         )
 
     def _open_manifest(

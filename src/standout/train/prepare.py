@@ -25,7 +25,7 @@ MASKS_LOOKED_AT = 200
 
 
 def find_data(
-    data: DataTable, *, split: str | float, batch: int, tell: Callable[[str], object]
+    data: DataTable, *, split: str | float, batch: int, tell: Callable[[str], object], workers: int = 0
 ) -> tuple[Sequence[Pair], Sequence[Pair]]:
     """Return the pairs to train on and those held out.
 
@@ -33,11 +33,13 @@ def find_data(
     ----------
     split : "auto", a file of names, or a fraction.
     tell : takes a line for each thing that was left out or allowed, or that the masks show.
+    workers : threads that read, where pictures are compared by their look.
 
     Raises
     ------
     StandoutError : exit code 2, no folder is named, it holds no data set, fewer pairs than a batch, or an
-        overlap with the held-out or test pictures; or no mask can be read.
+        overlap with the held-out or test pictures, or masks of a third value that are to be refused; or no mask can
+        be read.
     """
     folder = data.train
     if not folder:
@@ -53,9 +55,12 @@ def find_data(
             "take a smaller --batch", exit_code=EXIT_USAGE,
         )  # fmt: skip
     test = find_pairs(data.test, part="test", skip_unpaired=data.skip_unpaired).pairs if data.test else ()
-    for note in refuse_overlap(training, [*held_out, *test], allow=data.allow_overlap):
+    tested = [*held_out, *test]
+    for note in refuse_overlap(training, tested, allow=data.allow_overlap, how=data.overlap, workers=workers):
         tell(note)
-    for note in look_at_masks(training, class_of(data)):
+    if data.unknown == "refuse":
+        refuse_third_values([*training, *held_out], class_of(data))
+    for note in look_at_masks(training, class_of(data), data.unknown):
         tell(note)
     return training, held_out
 
@@ -65,7 +70,27 @@ def class_of(data: DataTable) -> int | None:
     return None if data.mask_class < 0 else data.mask_class
 
 
-def look_at_masks(pairs: Sequence[Pair], mask_class: int | None) -> list[str]:
+def refuse_third_values(pairs: Sequence[Pair], mask_class: int | None) -> None:
+    """Look at every mask; one that cannot be read is not counted.
+
+    Raises
+    ------
+    StandoutError : exit code 2, masks of exactly three values whose middle one covers an area, by name.
+    """
+    names = []
+    for pair in pairs:
+        try:
+            read_mask(pair.mask, class_index=mask_class, unknown="refuse")
+        except StandoutError as error:
+            names += [pair.name] * (error.code == "mask-unknown")
+    if names:
+        what = f"{len(names)} masks have a third value over an area"
+        raise StandoutError(
+            "mask-unknown", what, shown(names), "mend them, or say --unknown soft or ignore", exit_code=EXIT_USAGE
+        )
+
+
+def look_at_masks(pairs: Sequence[Pair], mask_class: int | None, unknown: str = "soft") -> list[str]:
     """Return what a sample of the masks, evenly spread over the names, shows; a mask that is damaged is not counted.
 
     Raises
@@ -80,7 +105,7 @@ def look_at_masks(pairs: Sequence[Pair], mask_class: int | None) -> list[str]:
             faults.append(error)
     if not facts:
         raise faults[0]
-    return [f"{finding.message}: {shown(finding.names)}" for finding in mask_findings(facts)]
+    return [f"{finding.message}: {shown(finding.names)}" for finding in mask_findings(facts, unknown)]
 
 
 def resolve_backbone(options: Mapping[str, Any], path: str, *, resume: bool = False) -> tuple[dict[str, Any], str]:
@@ -160,4 +185,5 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
         None if batch.index is None else batch.index.to(device),
         None if batch.affine is None else batch.affine.to(device),
         {name: on_device(view, device) for name, view in batch.views.items()},
+        None if batch.known is None else batch.known.to(device),
     )

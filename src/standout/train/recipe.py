@@ -33,15 +33,21 @@ class DataTable(Table, frozen=True):
 
     train : folder of the training set.
     skip_unpaired : leave out pictures without a mask and masks without a picture instead of refusing them.
+    overlap : how pictures are compared with those held out and in `test`: "exact", byte for byte, or "perceptual", also
+        re-encoded, resized or mirrored ones, for which each picture is read once before the first step.
     allow_overlap : train although pictures that are held out, or in `test`, are also trained on.
     mask_class : the palette index or grey value that is the object, in masks of several classes; -1 where there is one.
+    unknown : what the third value of a mask of exactly three means, where it covers an area: "soft", a half label;
+        "ignore", no label; "refuse" stops before the first step.
     test : folder of a set that the model will be scored on; none of its pictures may be trained on.
     """
 
     train: str = ""
     skip_unpaired: bool = False
+    overlap: Literal["exact", "perceptual"] = "exact"
     allow_overlap: bool = False
     mask_class: Annotated[int, Meta(ge=-1, le=65535)] = -1
+    unknown: Literal["soft", "ignore", "refuse"] = "soft"
     test: str = ""
 
 

@@ -71,9 +71,14 @@ class TrainingStep(nn.Module):
         missing = [view for view in self.views if view not in batch.views]
         if missing:
             raise StandoutError(
-                "view-missing", "a strategy needs a view that the loader did not supply", ", ".join(missing)
+                "view-missing",
+                "a strategy needs a view that the loader did not supply",
+                ", ".join(missing),
+                "give the loader TrainingStep.views, or fill Batch.views",
             )
         maps = self.network(batch.image, self.levels)
+        if batch.known is not None:
+            maps, batch = _without_unknown(maps, batch, batch.known)
         mask, weight = batch.mask, 1.0
         for strategy in self._each():
             weight *= strategy.task_weight
@@ -122,6 +127,19 @@ class TrainingStep(nn.Module):
 
     def _each(self) -> list[Strategy]:
         return [s for s in self.strategies if isinstance(s, Strategy)]
+
+
+def _without_unknown(maps: Maps, batch: Batch, known: Tensor) -> tuple[Maps, Batch]:
+    """Return map and label that agree where the label says nothing, and let no gradient of the map through there.
+
+    Whatever the losses are, of single pixels or of whole regions, they then ask nothing of the map at those pixels.
+    """
+    still = maps.logits.detach()
+    own = torch.sigmoid(still.to(batch.mask.dtype))
+    return (
+        maps._replace(logits=torch.where(known, maps.logits, still)),
+        batch._replace(mask=torch.where(known, batch.mask, own)),
+    )
 
 
 def _snake(name: str) -> str:

@@ -22,10 +22,14 @@ LOWER_IS_BETTER = frozenset({"mae"})
 def maps_of(network: Network, held_out: HeldOut, scale: float = 1.0) -> list[NDArray[np.float32]]:
     """Return the maps (H, W) in 0..1 of some pictures, each at its mask's own size.
 
-    As in use, the sigmoid comes before the resizing.
+    As in use, the sigmoid comes before the resizing. Where a mask says nothing, both are background.
     """
     maps = torch.sigmoid(scale * network(held_out.image).logits.float()).cpu().numpy()
-    return [np.clip(resize_map(map_[0], mask.shape), 0, 1) for map_, mask in zip(maps, held_out.masks, strict=True)]
+    found: list[NDArray[np.float32]] = []
+    for map_, mask, known in zip(maps, held_out.masks, held_out.known, strict=True):
+        own = np.clip(resize_map(map_[0], mask.shape), 0, 1)
+        found.append(own if known is None else np.where(known, own, np.float32(0)))
+    return found
 
 
 def score(
