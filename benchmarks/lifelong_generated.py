@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lifelong_pacs import ROOT, ROWS, folder_of, is_whole, settings_of, write
+from lifelong_pacs import ROOT, ROWS, folder_of, is_whole, learn_apart, learn_one, write
 
 from standout.files import atomic_write
 from standout.train.allocator import keep_freed_memory
@@ -37,11 +37,11 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--output", type=Path, default=ROOT / "lifelong_generated.json")
     parser.add_argument("--figure", type=Path, default=FIGURE)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     keep_freed_memory()
-    from standout.lifelong import learn, open_stream, read_results, write_generated_stream
+    from standout.lifelong import open_stream, read_results, write_generated_stream
     from standout.lifelong.plot import plot_accuracy
-    from standout.train.show import Lines
 
     place, done = given.runs / "stream", given.runs / "stream-is-whole"
     if not done.exists():
@@ -49,17 +49,15 @@ def main() -> None:
             sys.exit(f"{place} was half written: remove it and start again")
         write_generated_stream(place, objects=OBJECTS, training=TRAINING, test=TEST, seed=SEED, side=SIDE)
         atomic_write(done, b"")
-    stream = open_stream(place, "domains")
+    if given.one:
+        label, seed = given.one
+        stream = open_stream(place, "domains")
+        learn_one(ROWS[label], label, int(seed), stream, given.pretrained, given.runs)
     seeds = [int(seed) for seed in given.seeds.split(",")]
     for seed in seeds:
         for label in given.rows.split(";") if given.rows else ROWS:
-            folder = folder_of(given.runs, label, seed)
-            if not is_whole(folder):
-                print(f"--- {label}, seed {seed}", flush=True)
-                tables = settings_of(ROWS[label], seed, given.pretrained)
-                learnt = learn(stream, None, folder, settings=tables, resume=True, shown=Lines())
-                if learnt.signal is not None:
-                    sys.exit(128 + learnt.signal)
+            if not is_whole(folder_of(given.runs, label, seed)):
+                learn_apart(__file__, label, seed)
             write(given.output, ROWS, given.runs, seeds, PROTOCOL, "lifelong_generated")
             whole = {
                 name: [read_results(f)[0] for s in seeds if is_whole(f := folder_of(given.runs, name, s))]

@@ -2,9 +2,9 @@
 
     python benchmarks/lifelong_pacs.py --data PACS --pretrained mobilenetv2_100_tf.safetensors --runs runs/pacs
 
-One run a (row, seed), one after the other; what is finished is skipped and what was interrupted goes on, so the table
-may be made over many sessions. After each run docs/results/lifelong_pacs.json is written anew with all that is there;
-rows that lack seeds say so.
+One run a (row, seed), one after the other, each in a process of its own, so that its peak memory is its own; what is
+finished is skipped and what was interrupted goes on, so the table may be made over many sessions. After each run
+docs/results/lifelong_pacs.json is written anew with all that is there; rows that lack seeds say so.
 
 `--choose` makes the runs that the settings were chosen by instead: they see only the training part of the first two
 domains, a fifth of which is held out by hash to score on. They go to docs/results/lifelong_pacs_settings.json.
@@ -19,6 +19,7 @@ import os
 import platform
 import shlex
 import statistics
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -75,16 +76,16 @@ CHOICES = {
     "naive, SGD 0.03": Row("naive", settings={"optimiser": {**SGD, "rate": 0.03}}),
     "sdkd": Row("sdkd"),
     "sdkd, lambda2 5": Row("sdkd", {"lambda2": 5.0}),
-    "sdkd, lambda1 0.1, lambda2 5": Row("sdkd", {"lambda1": 0.1, "lambda2": 5.0}),
+    "sdkd, lambda1 0.1": Row("sdkd", {"lambda1": 0.1}),
+    "sdkd, lambda1 0.1, lambda2 2": Row("sdkd", {"lambda1": 0.1, "lambda2": 2.0}),
     "sdkd, element means": Row("sdkd", {"ft_reduction": "mean", "st_reduction": "mean"}),
     "lwf": Row("lwf"),
-    "lwf, weight 5": Row("lwf", {"weight": 5.0}),
-    "sdkd, lambda1 0.1, lambda2 20": Row("sdkd", {"lambda1": 0.1, "lambda2": 20.0}),
     "ewc": Row("ewc"),
     "si": Row("si"),
     "ewc, weight 10000": Row("ewc", {"weight": 10000.0}),
     "si, weight 10": Row("si", {"weight": 10.0}),
-    "sdkd, lambda1 0.1, lambda2 5, T 2": Row("sdkd", {"lambda1": 0.1, "lambda2": 5.0, "temperature": 2.0}),
+    "lwf, weight 0.3": Row("lwf", {"weight": 0.3}),
+    "sdkd, T 2, lambda1 0.1": Row("sdkd", {"lambda1": 0.1, "temperature": 2.0}),
 }
 
 
@@ -203,6 +204,24 @@ def write(
     atomic_write(output, json.dumps(document, indent=1).encode() + b"\n")
 
 
+def learn_apart(script: str, label: str, seed: int) -> None:
+    """Make one run in a process of its own."""
+    print(f"--- {label}, seed {seed}", flush=True)
+    done = subprocess.run([sys.executable, script, *sys.argv[1:], "--one", label, str(seed)], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def learn_one(row: Row, label: str, seed: int, stream: Any, pretrained: Path, runs: Path) -> None:
+    """Make, or go on with, one run in this process, and leave it."""
+    from standout.lifelong import learn
+    from standout.train.show import Lines
+
+    folder, tables = folder_of(runs, label, seed), settings_of(row, seed, pretrained)
+    learnt = learn(stream, None, folder, settings=tables, resume=True, shown=Lines())
+    sys.exit(0 if learnt.signal is None else 128 + learnt.signal)
+
+
 def _name(word: str) -> str:
     return Path(word).name or word  # where things lie on this machine is nobody's business
 
@@ -217,14 +236,16 @@ def main() -> None:
     parser.add_argument("--rows", help="only these, separated by semicolons")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     keep_freed_memory()
-    from standout.lifelong import domain_stream, learn
-    from standout.train.show import Lines
+    from standout.lifelong import domain_stream
 
     every = CHOICES if given.choose else ROWS
     seeds = [0] if given.choose else [int(seed) for seed in given.seeds.split(",")]
-    stream = two_domains(given.data) if given.choose else domain_stream(given.data)
+    if given.one:
+        stream = two_domains(given.data) if given.choose else domain_stream(given.data)
+        learn_one(every[given.one[0]], given.one[0], int(given.one[1]), stream, given.pretrained, given.runs)
     output = given.output or ROOT / ("lifelong_pacs_settings.json" if given.choose else "lifelong_pacs.json")
     protocol = (
         "the training part of the first two domains, a fifth held out by hash and scored on"
@@ -233,13 +254,8 @@ def main() -> None:
     )
     for seed in seeds:
         for label in given.rows.split(";") if given.rows else every:
-            folder = folder_of(given.runs, label, seed)
-            if not is_whole(folder):
-                print(f"--- {label}, seed {seed}", flush=True)
-                tables = settings_of(every[label], seed, given.pretrained)
-                learnt = learn(stream, None, folder, settings=tables, resume=True, shown=Lines())
-                if learnt.signal is not None:
-                    sys.exit(128 + learnt.signal)
+            if not is_whole(folder_of(given.runs, label, seed)):
+                learn_apart(__file__, label, seed)
             write(output, every, given.runs, seeds, protocol)
 
 

@@ -107,7 +107,8 @@ def test_every_strategy_has_a_page_that_says_what_is_reconstructed():
             assert "the published equation was not available to us" in " ".join(page.read_text().split())
 
 
-def test_the_results_page_says_what_the_result_files_say():
-    command = [sys.executable, ROOT / "benchmarks" / "results_page.py", "--check"]
+@pytest.mark.parametrize("script", ["results_page.py", "lifelong_page.py"])
+def test_a_results_page_says_what_the_result_files_say(script):
+    command = [sys.executable, ROOT / "benchmarks" / script, "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,11 +2,17 @@
 
 import json
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from stream_trees import COLOURS, domains, fill
 
 from standout.cli import run
+from standout.lifelong import RECOGNISERS
+from standout.lifelong.methods import build_method
+from standout.lifelong.recipe import check_lifelong
+from standout.train.recipe import as_toml, read_recipe, shipped_recipes
 
 
 @pytest.fixture
@@ -125,3 +131,15 @@ def test_bytes_are_written_as_people_write_them(text, count):
     from standout.cli.lifelong.shared import Bytes
 
     assert Bytes().convert(text, None, None) == count
+
+
+def test_every_shipped_recipe_is_whole_and_builds_what_it_names():
+    names = {path.stem for path in shipped_recipes("lifelong")}
+    assert names == {"yang2019_sdkd", "yang2019_plain", "yang2019_plain_distilled", "yang2019_vgg16"}
+    page = (Path(__file__).parents[2] / "docs" / "lifelong.md").read_text()
+    for name in names:
+        recipe = check_lifelong(read_recipe(name, "lifelong"))
+        assert recipe.network.name in RECOGNISERS
+        build_method(recipe.method)
+        assert f"`{name}`" in page
+        assert check_lifelong(tomllib.loads(as_toml(recipe))) == recipe

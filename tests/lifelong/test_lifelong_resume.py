@@ -75,6 +75,19 @@ def test_l03_after_kill_9_in_the_third_experience_a_run_ends_bit_equal():
     assert [row for row in rows if not row["bit_equal"]] == []
 
 
+def test_an_experience_that_is_still_to_be_learnt_may_not_be_gone(growing, tmp_path):
+    root = tmp_path / "s"
+    shutil.copytree(growing, root)
+    settings = settings_for("naive", training={"epochs": 1})
+    learn(root, "naive", tmp_path / "run", settings=settings, shown=StopsAt(3))
+    root.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(StandoutError, match="still to be learnt has no pictures any more: office"):
+        learn(root, "naive", tmp_path / "run", settings=settings, resume=True)
+    moved = learn(tmp_path / "elsewhere", "naive", tmp_path / "run", settings=settings, resume=True)
+    assert moved.matrix.holes() == []  # the same pictures under another path are the same stream
+
+
 def test_l03_a_picture_in_memory_that_has_changed_is_refused_by_name(growing, tmp_path):
     root = tmp_path / "s"
     shutil.copytree(growing, root)

@@ -8,6 +8,7 @@ from standout.errors import StandoutError
 from standout.lifelong.build import RECOGNISERS, build_recogniser, load_pretrained
 from standout.lifelong.cascade import HolisticAttention, PartialDecoder, ReceptiveField, bell, smallest_to_largest
 from standout.lifelong.network import HEADS, REFINEMENTS
+from standout.lifelong.vgg import VGGRecogniser
 from standout.networks import build_network
 from standout.weights import safetensors_bytes
 
@@ -280,7 +281,7 @@ def test_a_file_without_the_head_is_refused(tmp_path):
     path, _ = backbone_file(tmp_path, head=False)
     with pytest.raises(StandoutError, match="conv_head"):
         load_pretrained(build_recogniser("mobilenetv2_100", CLASSES), path)
-    with pytest.raises(ValueError, match="no MobileNetV2"):
+    with pytest.raises(ValueError, match="no MobileNetV2 and no VGG"):
         load_pretrained(build_recogniser("tiny", CLASSES), path)
 
 
@@ -323,3 +324,36 @@ def test_a_recogniser_can_be_built_again_from_what_stays_with_it():
         with torch.no_grad():
             torch.testing.assert_close(again.eval()(image(64)).scores, first.eval()(image(64)).scores)
         assert isinstance(again, nn.Module)
+
+
+def test_vgg_16_has_the_published_parameters():
+    with torch.device("meta"):
+        network = build_recogniser("vgg16", [str(number) for number in range(1000)])
+
+    assert sum(p.numel() for p in network.parameters()) == 138_357_544
+
+
+def test_vgg_starts_from_a_file_of_torchvisions_names(tmp_path):
+    def small():
+        network = VGGRecogniser(CLASSES, stages=((4, 4), (6,), (8,)), hidden=10, mean=[0.5] * 3, std=[0.5] * 3)
+        network.name = "vgg16"
+        return network
+
+    source = small()
+    theirs = {name.replace("hidden.", "classifier."): v for name, v in source.state_dict().items() if "hidden" in name}
+    theirs |= {name: v for name, v in source.state_dict().items() if name.startswith("features.")}
+    theirs |= {"classifier.6.weight": torch.zeros(1000, 10), "classifier.6.bias": torch.zeros(1000)}
+    path = tmp_path / "vgg.safetensors"
+    path.write_bytes(safetensors_bytes(theirs))
+    network = small()
+    assert len(load_pretrained(network, path)) == 64
+    image = torch.rand(2, 3, 40, 48)
+    network.classifier.load_state_dict(source.classifier.state_dict())
+    with torch.no_grad():
+        assert torch.equal(network.eval()(image).scores, source.eval()(image).scores)
+        assert torch.equal(network(image).scores, network.upper(network.lower(image)).scores)
+        assert network.lower(image).shape == (2, 6, 10, 12)
+    del theirs["features.0.weight"]
+    path.write_bytes(safetensors_bytes(theirs))
+    with pytest.raises(StandoutError, match=r"no fitting features\.0\.weight"):
+        load_pretrained(small(), path)

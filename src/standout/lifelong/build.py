@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from standout.errors import StandoutError
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import sha256_of
 from standout.lifelong.network import HEADS, REFINEMENTS, PlainRecogniser, Recogniser, SaliencyRecogniser
+from standout.lifelong.vgg import SIXTEEN, VGGRecogniser, our_name
 from standout.names import unknown
 from standout.networks import build_network
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
@@ -48,6 +50,7 @@ RECOGNISERS: Mapping[str, tuple[Callable[..., Recogniser], Mapping[str, Any], Ma
     ),
     "sdkd_tiny": (SaliencyRecogniser, {"table": TINY, "head_width": 32, "width": 8}, {**_SALIENCY, "ha_kernel": 3}),
     "tiny": (PlainRecogniser, {"table": TINY, "head_width": 32}, _PREPARATION),
+    "vgg16": (VGGRecogniser, {"stages": SIXTEEN, "hidden": 4096}, {key: _PREPARATION[key] for key in ("mean", "std")}),
 }
 
 
@@ -115,17 +118,19 @@ def _is_number(value: object) -> bool:
 
 
 def load_pretrained(recogniser: Recogniser, path: str | Path) -> str:
-    """Start a recogniser from a MobileNetV2 file with the names of timm or torchvision; return the file's sha256.
+    """Start a recogniser from a file with the names of timm or torchvision; return the file's sha256.
 
-    Every copy of blocks 6 and 7 starts from the file's own.
+    MobileNetV2's every copy of blocks 6 and 7 starts from the file's own. VGG-16 takes torchvision's names.
 
     Raises
     ------
     StandoutError : a tensor is missing or of another shape, or a known file needs other options.
-    ValueError : the recogniser is no MobileNetV2.
+    ValueError : the recogniser is neither MobileNetV2 nor VGG.
     """
+    if isinstance(recogniser, VGGRecogniser):
+        return _load_vgg(recogniser, path)
     if not recogniser.name.endswith("mobilenetv2_100"):
-        raise ValueError(f"{recogniser.name} is no MobileNetV2, so no file of weights fits it")
+        raise ValueError(f"{recogniser.name} is no MobileNetV2 and no VGG, so no file of weights fits it")
     # The reader of backbone files checks names, shapes, sha256 and preparation; it fills a network's backbone.
     carrier = build_network(_BACKBONE, **{key: recogniser.options[key] for key in _PREPARATION})
     digest = load_backbone(carrier, path)
@@ -138,6 +143,20 @@ def load_pretrained(recogniser: Recogniser, path: str | Path) -> str:
     backbone = carrier.get_submodule("backbone").state_dict()
     recogniser.take_pretrained(backbone, {**head, **counter})
     return digest
+
+
+def _load_vgg(recogniser: VGGRecogniser, path: str | Path) -> str:
+    """Take everything but the classifier from a file of torchvision's names."""
+    stored = {our_name(name): tensor for name, tensor in load_weights(path)[0].items()}
+    own = {name: tensor for name, tensor in recogniser.state_dict().items() if not name.startswith("classifier.")}
+    wrong = [name for name, tensor in own.items() if name not in stored or stored[name].shape != tensor.shape]
+    if wrong:
+        raise StandoutError(
+            "weights-do-not-fit", "tensors do not fit", f"{path} has no fitting {wrong[0]}",
+            "give VGG-16 with torchvision's names", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    recogniser.load_state_dict({name: stored[name] for name in own}, strict=False)
+    return sha256_of(Path(path))
 
 
 _HEAD = ("conv_head.weight", "bn2.weight", "bn2.bias", "bn2.running_mean", "bn2.running_var")

@@ -159,6 +159,12 @@ def _open(
     state = LearnerState(network, method, Memory(recipe.memory.bytes, recipe.memory.policy, seed=recipe.seed))
     if found:
         state.load(found.network, found.training["state"], recipe.optimiser)
+    gone = [experience.name for experience in stream.experiences[state.experience :] if not experience.training]
+    if gone:
+        raise StandoutError(
+            "stream-missing", "experience that is still to be learnt has no pictures any more", gone[0],
+            "put its folder back", exit_code=EXIT_USAGE,
+        )  # fmt: skip
     before = stored["fingerprints"]
     kept = {name: digest or before.get(name, "") for name, digest in prints.items()}
     settled = {

@@ -35,7 +35,11 @@ def recogniser_metadata(
         "network": network.name,
         "options": dict(network.options),
         "classes": list(network.classes),
-        "input": {"size": size, **{key: network.options[key] for key in ("mean", "std", "padding")}},
+        "input": {
+            "size": size,
+            **{key: network.options[key] for key in ("mean", "std")},
+            "padding": network.options.get("padding", "plain"),
+        },
         "sharpness": 1.0,
         "training": dict(training or {}),
         "licence": licence,

@@ -100,7 +100,7 @@ def make_recogniser(
     name = table.name or METHODS[recipe.method["name"]].recogniser
     options = dict(table.options)
     there = bool(table.pretrained) and (fresh or Path(table.pretrained).exists())
-    if there:
+    if there and name.endswith("mobilenetv2_100"):
         options = {**backbone_options(table.pretrained, options), **options}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)

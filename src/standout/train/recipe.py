@@ -198,8 +198,12 @@ FREE = frozenset(
 backbone file may have moved; their fingerprints are compared instead."""
 
 
-def read_recipe(name: str | Path) -> dict[str, Any]:
+def read_recipe(name: str | Path, kind: str = "") -> dict[str, Any]:
     """Return the tables of a recipe: a path that exists wins over a name that is shipped, with or without `.toml`.
+
+    Parameters
+    ----------
+    kind : of the shipped ones, as `shipped_recipes` takes it.
 
     Raises
     ------
@@ -207,7 +211,7 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
     """
     path = Path(name)
     if not path.is_file():
-        shipped = {p.stem: p for p in shipped_recipes()}
+        shipped = {p.stem: p for p in shipped_recipes(kind)}
         if path.name.removesuffix(".toml") not in shipped or path.parent != Path():
             raise StandoutError(
                 "recipe-missing", "no such recipe", name, nearest(path.stem, shipped), exit_code=EXIT_USAGE
@@ -223,9 +227,9 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def shipped_recipes() -> list[Path]:
-    """Return the recipes that come with standout."""
-    return sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+def shipped_recipes(kind: str = "") -> list[Path]:
+    """Return the recipes that come with standout: of `standout train`, or of another `kind`, such as "lifelong"."""
+    return sorted((Path(__file__).parent.parent / "recipes" / kind).glob("*.toml"))
 
 
 def edit(tables: dict[str, Any], settings: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ def run(
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)
     stored = Path(output or "") / "recipe.toml"
     source = recipe or (str(stored) if resume and stored.is_file() else None)
-    tables: dict[str, Any] = read_recipe(source) if source else {}
+    tables: dict[str, Any] = read_recipe(source, "lifelong") if source else {}
     if method is not None:
         tables["method"] = parse_strategy(method)
     edits = {
