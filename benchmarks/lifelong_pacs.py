@@ -55,6 +55,7 @@ class Row:
 ROWS = {
     "naive": Row("naive"),
     "sdkd": Row("sdkd"),
+    "sdkd, lambda1 0.1": Row("sdkd", {"lambda1": 0.1}),
     "cumulative": Row("cumulative"),
     "lwf": Row("lwf"),
     "ewc": Row("ewc"),
@@ -65,6 +66,7 @@ ROWS = {
     "naive without saliency": Row("naive", settings={"network": {"name": "mobilenetv2_100", "options": {}}}),
     f"replay, {PICTURES} pictures": Row("replay", memory=MEMORY),
     f"sdkd + replay, {PICTURES} pictures": Row("sdkd_replay", memory=MEMORY),
+    f"sdkd + replay, lambda1 0.1, {PICTURES} pictures": Row("sdkd_replay", {"lambda1": 0.1}, memory=MEMORY),
     f"DER++, bytes of {PICTURES} pictures": Row("derpp", memory=MEMORY),
     f"latent replay, bytes of {PICTURES} pictures": Row("latent_replay", memory=MEMORY),
 }
@@ -78,6 +80,7 @@ CHOICES = {
     "sdkd, lambda2 5": Row("sdkd", {"lambda2": 5.0}),
     "sdkd, lambda1 0.1": Row("sdkd", {"lambda1": 0.1}),
     "sdkd, lambda1 0.1, lambda2 2": Row("sdkd", {"lambda1": 0.1, "lambda2": 2.0}),
+    "sdkd, lambda1 0.1, lambda2 0.5": Row("sdkd", {"lambda1": 0.1, "lambda2": 0.5}),
     "sdkd, element means": Row("sdkd", {"ft_reduction": "mean", "st_reduction": "mean"}),
     "lwf": Row("lwf"),
     "ewc": Row("ewc"),

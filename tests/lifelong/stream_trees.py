@@ -42,7 +42,8 @@ SMALL = {
         "epochs": 2, "batch": 4, "size": 32, "threads": 1, "workers": 1, "log_steps": 1, "ratio_steps": 2,
         "save_minutes": 0, "cache_mebibytes": 4,
     },
-    "optimiser": {"rate": 0.02},
+    "optimiser": {"name": "sgd", "rate": 0.02},
+    "schedule": {"name": "constant"},
 }  # fmt: skip
 MEMORY = 8 * 3 * 32 * 32
 """Eight pictures."""

@@ -316,7 +316,7 @@ def test_classes_are_named_once():
 
 def test_a_recogniser_can_be_built_again_from_what_stays_with_it():
     for name in RECOGNISERS:
-        if name.endswith("100"):
+        if name.endswith("100") or name == "vgg16":
             continue
         first = build_recogniser(name, CLASSES, padding="same")
         again = build_recogniser(first.name, first.classes, **first.options)
