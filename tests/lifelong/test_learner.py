@@ -300,6 +300,23 @@ def test_what_cannot_be_run_is_refused_by_name(method, tables, words, three, tmp
     assert not (tmp_path / "run" / "recipe.toml").exists()
 
 
+def test_l05_the_memory_is_bounded_and_its_size_is_said(three, tmp_path):
+    told = []
+
+    class Told:
+        def line(self, text):
+            told.append(text)
+
+        def step(self, *_):
+            pass
+
+    run(three, "replay", tmp_path / "run", tables={"training": {"epochs": 1}}, shown=Told())
+
+    said = f"memory: 8 pictures, {MEMORY} of {MEMORY} bytes"
+    assert told.count(said) == 3
+    assert [row["memory_bytes"] for row in read_results(tmp_path / "run")[1]["after"]] == [MEMORY] * 3
+
+
 def test_a_memory_of_nothing_is_allowed_and_said(three, naive, tmp_path):
     told = []
     learn(three, "replay", tmp_path / "run", settings=settings_for("replay", memory={"bytes": 0}), warn=told.append)

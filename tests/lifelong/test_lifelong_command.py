@@ -90,6 +90,22 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_rest_is_recognised(typed,
     assert "seed was 0 and is now 4" in err
 
 
+def test_k07_a_dry_run_says_what_would_be_met_and_writes_nothing(typed, growing, tmp_path):
+    (tmp_path / "photos").symlink_to(growing)
+    code, out, err = typed("run", "photos", "--dry-run", "--epochs", 2, "--batch", 4)
+
+    assert code == 0, err
+    assert out.splitlines() == [
+        "home: 9 to learn from, 3 to test, 4 steps, new: cup, shoe, spoon",
+        "office: 9 to learn from, 3 to test, 4 steps",
+        "street: 12 to learn from, 4 to test, 6 steps, new: mug",
+    ]
+    assert list(tmp_path.iterdir()) == [tmp_path / "photos"]
+    code, out, err = typed("run", "photos", "--dry-run", "--json", "--method", "replay")
+    assert json.loads(out)["experiences"][2]["new_classes"] == ["mug"]
+    assert "0 bytes" in json.loads(out)["notes"][0]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -265,6 +265,8 @@ class Session:
         if seen:
             words = "  ".join(f"{a:.4f}" for a in seen)
             self.shown.line(f"after {experience.name}: accuracy {sum(seen) / len(seen):.4f} on what was met ({words})")
+        if self.method.memory:
+            self.shown.line(f"memory: {len(state.memory)} pictures, {state.memory.bytes} of {state.memory.limit} bytes")
         self.saver.save(last=state.experience == len(self.stream.experiences))
         self._write_results()
         self.stop.check()

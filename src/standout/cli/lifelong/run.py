@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from standout.cli.lifelong.shared import Bytes, command_line, ended
-from standout.errors import EXIT_USAGE, StandoutError
+from standout.errors import EXIT_USAGE, StandoutError, printable
 
 
 @click.command()
@@ -33,6 +34,7 @@ from standout.errors import EXIT_USAGE, StandoutError
 @click.option("--workers", type=int, help="Threads that read pictures ahead.")
 @click.option("--threads", type=int, help="Threads that compute.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, …; by default a graphics card where there is one.")
+@click.option("--dry-run", is_flag=True, help="Say what would be met, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
 def run(
     stream: str | None,
@@ -42,6 +44,7 @@ def run(
     output: str | None,
     resume: bool,
     overrides: tuple[str, ...],
+    dry_run: bool,
     as_json: bool,
     order: str | None,
     **values: Any,
@@ -87,6 +90,9 @@ def run(
         raise StandoutError(
             "usage", "no stream given", "", "name a folder: standout lifelong run STREAM", exit_code=EXIT_USAGE
         )
+    if dry_run:
+        preview(tables, as_json)
+        return 0
     name = tables.get("method", {}).get("name", "sdkd")
     folder = output or str(Path("runs") / f"{Path(path).name}-{name}")
 
@@ -103,3 +109,42 @@ def run(
             shown=shown, warn=lambda line: shown.line(f"standout: warning: {line}"),
         )  # fmt: skip
     return ended(learnt, as_json)
+
+
+def preview(tables: dict[str, Any], as_json: bool) -> None:
+    """Say what a run would meet: experiences, pictures, classes and steps."""
+    from standout.lifelong.methods import build_method
+    from standout.lifelong.prepare import check_memory, open_recipe
+    from standout.lifelong.recipe import check_lifelong
+
+    recipe = check_lifelong(tables)
+    notes: list[str] = []
+    check_memory(recipe, build_method(recipe.method), notes.append)
+    stream = open_recipe(recipe.stream)
+    known: set[str] = set()
+    rows: list[dict[str, Any]] = []
+    for number, experience in enumerate(stream.experiences):
+        new = [name for name in experience.classes() if name not in known]
+        known.update(new)
+        epochs = (recipe.training.first_epochs if number == 0 else 0) or recipe.training.epochs
+        count = len(experience.training)
+        rows.append(
+            {
+                "name": printable(experience.name),
+                "training": count,
+                "test": len(experience.test),
+                "new_classes": [printable(name) for name in new],
+                "steps": epochs * (count // min(recipe.training.batch, count)),
+            }
+        )
+    notes += [*stream.notes]
+    if as_json:
+        click.echo(
+            json.dumps({"schema": 1, "dry_run": True, "experiences": rows, "notes": list(map(printable, notes))})
+        )
+        return
+    for row in rows:
+        more = f", new: {', '.join(row['new_classes'])}" if row["new_classes"] else ""
+        click.echo(f"{row['name']}: {row['training']} to learn from, {row['test']} to test, {row['steps']} steps{more}")
+    for note in notes:
+        click.echo(f"standout: note: {printable(note)}", err=True)
