@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from standout.cli import VERBS
+from standout.cli.lifelong import LIFELONG
 from standout.data.findings import NOTES
 from standout.data.layouts import LAYOUTS
 from standout.distill import STRATEGIES
 from standout.images import write_image
+from standout.lifelong import KINDS, METHODS
 from standout.losses import TASKS
 from standout.metrics import MEASURES, PROTOCOLS
 from standout.networks import NETWORKS, build_network
@@ -24,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+CONVENTION_WORDS = ("OpenLORIS", "GEM", "forgetting", "over-all")
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
 
@@ -74,6 +77,7 @@ def test_every_link_of_a_page_leads_somewhere(page):
         ("docs/losses.md", TASKS),
         ("docs/training.md", [*STRATEGIES, *(path.stem for path in shipped_recipes())]),
         ("docs/use.md", ["predict", "cut", "export"]),
+        ("docs/lifelong.md", [*METHODS, *KINDS, *LIFELONG, *CONVENTION_WORDS]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -103,8 +107,9 @@ def test_every_strategy_has_a_page_that_says_what_is_reconstructed():
             assert "the published equation was not available to us" in " ".join(page.read_text().split())
 
 
-def test_the_results_page_says_what_the_result_files_say():
-    command = [sys.executable, ROOT / "benchmarks" / "results_page.py", "--check"]
+@pytest.mark.parametrize("script", ["results_page.py", "lifelong_page.py"])
+def test_a_results_page_says_what_the_result_files_say(script):
+    command = [sys.executable, ROOT / "benchmarks" / script, "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -16,7 +16,8 @@ OTHER_PROGRAMS = {"--error-unmatch", "--porcelain", "--untracked-files"}
 def options():
     """The options of all verbs and of the program itself."""
     commands = [main, *(main.get_command(None, verb) for verb in VERBS)]
-    commands += [inner for command in commands[1:] for inner in getattr(command, "commands", {}).values()]
+    groups = [command for command in commands[1:] if hasattr(command, "list_commands")]
+    commands += [group.get_command(None, name) for group in groups for name in group.list_commands(None)]
     named = {
         name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)
     }

@@ -5,7 +5,7 @@ Importing this package loads nothing heavy. Public names are found late, on firs
 - `TrainingStep`, `Batch`, `Progress`: train a network with any list of strategies.
 - `build_network`: a light network by name.
 - `Segmenter`: a trained network, from a run or a model file, to maps.
-- the rooms `losses`, `distill`, `metrics`, `networks`, `data`, `evaluate`, `cutout`, `export`.
+- the rooms `losses`, `distill`, `metrics`, `networks`, `data`, `evaluate`, `cutout`, `export`, `lifelong`.
 """
 
 from standout.names import late_names
@@ -30,5 +30,5 @@ __all__ = [  # noqa: PLE0604 - every name is a string of the table above
 __getattr__, __dir__ = late_names(
     __name__,
     _LATE,
-    rooms=("cutout", "data", "distill", "evaluate", "export", "losses", "metrics", "networks", "train"),
+    rooms=("cutout", "data", "distill", "evaluate", "export", "lifelong", "losses", "metrics", "networks", "train"),
 )

@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 import click
 
 from standout import __version__
+from standout.cli.verbs import Verbs
 from standout.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, StandoutError, printable
-from standout.names import find, nearest
+from standout.names import nearest
 
 VERBS = {
     "quickstart": (
@@ -32,29 +33,12 @@ VERBS = {
     "predict": ("standout.cli.predict:predict", "Turn pictures into maps."),
     "cut": ("standout.cli.cut:cut", "Cut the object out of photos."),
     "export": ("standout.cli.export:export", "Write a trained network as one ONNX file, proven equal."),
+    "lifelong": ("standout.cli.lifelong:lifelong", "Recognise objects, and learn more of them without forgetting."),
 }
 
 
-class _Verbs(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = find({cmd_name: VERBS[cmd_name][0]}, cmd_name, "verb")
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            raise StandoutError("unknown-name", "unknown verb", args[0], nearest(args[0], VERBS), exit_code=EXIT_USAGE)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+class _Verbs(Verbs):
+    table = VERBS
 
 
 def _print_version(ctx: click.Context, _option: click.Option, value: bool) -> None:

@@ -6,34 +6,28 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from standout.errors import EXIT_FAILED, EXIT_USAGE, StandoutError, printable
-from standout.names import nearest
+from standout.cli.verbs import Table, Verbs
+from standout.errors import EXIT_FAILED, printable
 
 if TYPE_CHECKING:
     from standout.data.check import Report
     from standout.data.looks import Look
 
 
-class _Verbs(click.Group):
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            how = nearest(args[0], self.commands)
-            raise StandoutError("unknown-name", "unknown verb", f"data {args[0]}", how, exit_code=EXIT_USAGE)
-        return super().resolve_command(ctx, args)
+class _Data(Verbs):
+    table: ClassVar[Table] = {"check": ("standout.cli.data:check", "Report everything that is wrong with data sets.")}
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Data, context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Look at data sets before they are trusted."""
 
 
-@data.command(
+@click.command(
     short_help="Report everything that is wrong with data sets.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

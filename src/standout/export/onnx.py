@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,8 @@ from standout.metadata import KEY, metadata_text
 from standout.models.graph import INPUT, LOGITS, MAP
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from standout.networks.network import Network
 
 OPSET = 18
@@ -59,7 +61,7 @@ def export_onnx(
     if sharpness is not None and not 0 < sharpness < 65537:
         raise ValueError(f"sharpness must be above 0 and at most 65536, not {sharpness}")
     weights = find_weights(source)
-    _check_output(Path(output), overwrite)
+    check_output(Path(output), overwrite)
     _check_installed()
     from standout.weights import read_model
 
@@ -90,14 +92,20 @@ def export_network(
     StandoutError : as `export_onnx`.
     """
     output = Path(output)
-    _check_output(output, overwrite)
+    check_output(output, overwrite)
     content = onnx_bytes(network, metadata, model_sha256=model_sha256)
     proof = prove(network, content, output)
     atomic_write(output, content, overwrite=overwrite)
     return Exported(output, len(content), hashlib.sha256(content).hexdigest(), proof)
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuse a file that cannot be an exported model's.
+
+    Raises
+    ------
+    StandoutError : exit code 2; its name does not end in .onnx, or it exists while `overwrite` is false.
+    """
     if output.suffix.lower() != ".onnx":
         what = "name of an exported model must end in .onnx"
         raise StandoutError("output-name", what, output, "change --output", exit_code=EXIT_USAGE)
@@ -144,43 +152,74 @@ def onnx_bytes(network: Network, metadata: Mapping[str, Any], *, model_sha256: s
     StandoutError : the network does something that ONNX's standard operators cannot.
     """
     _check_installed()
-    import onnx
-    import torch
     from torch import Tensor, nn
 
     class Graph(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = copy.deepcopy(network).cpu().float().eval()
+            self.network = network
 
         def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
             logits = self.network(image).logits
             return (logits * float(metadata["sharpness"])).sigmoid(), logits
 
-    sizes = {
-        0: torch.export.Dim("batch", min=1),
-        2: torch.export.Dim("height", min=1),
-        3: torch.export.Dim("width", min=1),
-    }
+    name = network.name or type(network).__name__
+    return graph_bytes(Graph(), [MAP, LOGITS], metadata, name=name, model_sha256=model_sha256)
+
+
+def graph_bytes(
+    module: nn.Module,
+    outputs: Sequence[str],
+    metadata: Mapping[str, Any],
+    *,
+    name: str,
+    model_sha256: str = "",
+    side: int | None = None,
+) -> bytes:
+    """Return the bytes of the ONNX file of any module that takes `image` (N, 3, H, W), RGB in 0..1; not yet proven.
+
+    Parameters
+    ----------
+    module : it is not changed.
+    outputs : names of the tensors that it gives, in order.
+    metadata : goes into the file.
+    name : of the module, for messages.
+    side : H and W, where the module takes no other; by default any.
+
+    Raises
+    ------
+    StandoutError : the module does something that ONNX's standard operators cannot.
+    """
+    _check_installed()
+    import onnx
+    import torch
+
+    sizes = {0: torch.export.Dim("batch", min=1)}
     # Sides that no stride divides, and two pictures: nothing about the example may become a constant of the graph.
-    example = torch.rand(2, 3, 75, 107, generator=torch.Generator().manual_seed(0))
+    rows, columns = 75, 107
+    if side is None:
+        sizes |= {2: torch.export.Dim("height", min=1), 3: torch.export.Dim("width", min=1)}
+    else:
+        rows = columns = side
+    example = torch.rand(2, 3, rows, columns, generator=torch.Generator().manual_seed(0))
+    exported = copy.deepcopy(module).cpu().float().eval()
     try:
         with _quiet():
             program = torch.onnx.export(
-                Graph().eval(), (example,), dynamo=True, dynamic_shapes={"image": sizes}, input_names=[INPUT],
-                output_names=[MAP, LOGITS], opset_version=OPSET, external_data=False, verbose=False,
+                exported, (example,), dynamo=True, dynamic_shapes={"image": sizes}, input_names=[INPUT],
+                output_names=list(outputs), opset_version=OPSET, external_data=False, verbose=False,
             )  # fmt: skip
             model = program.model_proto if program is not None else None
     except Exception as error:  # the exporter's kinds of error are many and no public names
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise _not_written(network, f"network cannot be written as ONNX ({why[:200]})") from error
+        raise _not_written(name, f"network cannot be written as ONNX ({why[:200]})") from error
     if model is None:
-        raise _not_written(network, "the exporter gave no graph")
+        raise _not_written(name, "the exporter gave no graph")
     _strip(model)
     facts = {
         "opset": OPSET,
         "inputs": [INPUT],
-        "outputs": [MAP, LOGITS],
+        "outputs": list(outputs),
         "scaling": "RGB in 0..1",
         "model_sha256": model_sha256,
     }
@@ -190,11 +229,11 @@ def onnx_bytes(network: Network, metadata: Mapping[str, Any], *, model_sha256: s
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _not_written(network: Network, why: str) -> StandoutError:
+def _not_written(name: str, why: str) -> StandoutError:
     return StandoutError(
         "export-failed",
         why,
-        network.name or type(network).__name__,
+        name,
         "a network with fixed shapes or untraceable branches has no graph; report it if this network is standout's own",
     )
 

@@ -21,7 +21,7 @@ GRAPH_BYTES = 2**31 - 1
 """The format's own limit for one file."""
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
-INPUT, MAP, LOGITS = "image", "map", "logits"
+INPUT, MAP, LOGITS, SCORES = "image", "map", "logits", "scores"
 
 # message -> field number -> message of the field; only the ways that lead to a tensor, a node or a name.
 _MODEL = {7: "graph", 8: "opset", 14: "property", 20: "training", 25: "function"}
@@ -61,23 +61,27 @@ class Graph(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def read_graph(path: str | Path) -> Graph:
+def read_graph(path: str | Path, *, output: str = MAP) -> Graph:
     """Return an ONNX file of ours, read once and checked.
+
+    Parameters
+    ----------
+    output : that it must have; a recogniser has `scores`.
 
     Raises
     ------
     StandoutError : no regular file, no ONNX, weights outside the file, an operator that is not standard, no
-        standout metadata, a newer format, or another input than `image` and output than `map`.
+        standout metadata, a newer format, or another input than `image`, or no such output.
     """
     path = Path(path)
     with open_regular(path) as file:
         content = file.read(GRAPH_BYTES + 1)
     if len(content) > GRAPH_BYTES:
         raise _damaged(path, "is over 2 GiB")
-    return check_graph(content, path)
+    return check_graph(content, path, output=output)
 
 
-def check_graph(content: bytes, path: str | Path) -> Graph:
+def check_graph(content: bytes, path: str | Path, *, output: str = MAP) -> Graph:
     """Return the checked graph of an ONNX file's bytes; `path` is what messages call it.
 
     Raises
@@ -91,8 +95,8 @@ def check_graph(content: bytes, path: str | Path) -> Graph:
     if not facts.has_graph:
         raise _damaged(path, "is no ONNX file")
     metadata = parse_metadata(facts.properties, path)
-    if facts.inputs != [INPUT] or MAP not in facts.outputs:
-        raise _damaged(path, f"does not turn one input {INPUT} into an output {MAP}")
+    if facts.inputs != [INPUT] or output not in facts.outputs:
+        raise _damaged(path, f"does not turn one input {INPUT} into an output {output}")
     digest = hashlib.sha256(content).hexdigest()
     return Graph(content, metadata, digest, facts.opset, facts.parameters, tuple(facts.inputs), tuple(facts.outputs))
 

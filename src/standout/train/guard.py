@@ -7,15 +7,25 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from standout.errors import StandoutError
 from standout.files import atomic_write
 from standout.train.optimise import BufferGuard
-from standout.train.state import TrainingState
 
 REPORT = "nonfinite.json"
 REMEMBERED = 100
+
+
+class Guarded(Protocol):
+    """What is guarded, with its counters, as `standout.train.state.TrainingState` has them."""
+
+    steps_done: int
+    skipped: int
+    skipped_in_a_row: int
+
+    @property
+    def step(self) -> Any: ...  # noqa: D102
 
 
 class NonFiniteGuard:
@@ -28,7 +38,7 @@ class NonFiniteGuard:
     limit : steps in a row without a finite loss and gradient before the run stops.
     """
 
-    def __init__(self, state: TrainingState, folder: Path, limit: int) -> None:
+    def __init__(self, state: Guarded, folder: Path, limit: int) -> None:
         self.state, self.folder, self.limit = state, folder, limit
         self._buffers = BufferGuard(state.step)
         self._left_out: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)

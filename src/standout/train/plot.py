@@ -46,7 +46,7 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], *, title: str, score: str = 
     _plot_measures(panels[2], epochs, score)
     _plot_rate(panels[3], steps)
     for panel in panels:
-        _dress(panel)
+        dress(panel)
     written = io.BytesIO()
     figure.savefig(written, format="png", metadata={"Software": None})
     return written.getvalue()
@@ -132,7 +132,8 @@ def _plot_rate(panel: Axes, steps: Sequence[Mapping[str, Any]]) -> None:
     panel.set_ylim(bottom=0)
 
 
-def _dress(panel: Axes) -> None:
+def dress(panel: Axes) -> None:
+    """Give a panel the house's look: soft words, level lines only, no frame but the floor."""
     from matplotlib.ticker import MaxNLocator
 
     panel.title.set(fontsize=9.5, color=INK, ha="left", x=0.0)

@@ -7,7 +7,7 @@ import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -24,11 +24,11 @@ Count = Annotated[int, Meta(ge=1)]
 Side = Annotated[int, Meta(ge=32)]
 
 
-class _Table(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+class Table(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """A table of the recipe."""
 
 
-class DataTable(_Table, frozen=True):
+class DataTable(Table, frozen=True):
     """Where the pictures are.
 
     train : folder of the training set.
@@ -58,7 +58,7 @@ class DataTable(_Table, frozen=True):
     resident: Literal["auto", "yes", "no"] = "auto"
 
 
-class NetworkTable(_Table, frozen=True):
+class NetworkTable(Table, frozen=True):
     """What is trained.
 
     name : of `standout.networks.NETWORKS`.
@@ -71,7 +71,7 @@ class NetworkTable(_Table, frozen=True):
     options: dict[str, Any] = field(default_factory=dict)
 
 
-class OptimiserTable(_Table, frozen=True):
+class OptimiserTable(Table, frozen=True):
     """How the weights move.
 
     name : "sgd" or "adamw".
@@ -93,7 +93,7 @@ class OptimiserTable(_Table, frozen=True):
     clip: NotNegative = 0.0
 
 
-class ScheduleTable(_Table, frozen=True):
+class ScheduleTable(Table, frozen=True):
     """How the rate runs: see `standout.train.schedule.rate_factor`."""
 
     name: Literal["constant", "cosine", "linear", "poly", "triangular"] = "triangular"
@@ -103,7 +103,7 @@ class ScheduleTable(_Table, frozen=True):
     per: Literal["step", "epoch"] = "step"
 
 
-class AugmentationTable(_Table, frozen=True):
+class AugmentationTable(Table, frozen=True):
     """How training views differ from the stored pictures: see `standout.data.augment.Augmentation`.
 
     sizes : sides that the batches draw from (F3Net's multi-scale); empty means `training.size` alone.
@@ -119,7 +119,7 @@ class AugmentationTable(_Table, frozen=True):
     sizes: tuple[Side, ...] = ()
 
 
-class TrainingTable(_Table, frozen=True):
+class TrainingTable(Table, frozen=True):
     """The run's length and shape.
 
     epochs, batch, size : passes over the data, pictures a step, side of the square views.
@@ -161,7 +161,7 @@ class TrainingTable(_Table, frozen=True):
     licence: str = ""
 
 
-class ValidationTable(_Table, frozen=True):
+class ValidationTable(Table, frozen=True):
     """The held-out split and what is done with it.
 
     split : "auto" takes `names_val.txt` beside the set, or else 0.05; a path is a file with one name a line; a
@@ -179,7 +179,7 @@ class ValidationTable(_Table, frozen=True):
     sharpness: NotNegative = 0.0
 
 
-class Recipe(_Table, frozen=True):
+class Recipe(Table, frozen=True):
     """Everything that decides a run."""
 
     seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
@@ -216,8 +216,12 @@ FREE = frozenset(
 backbone file may have moved; their fingerprints are compared instead."""
 
 
-def read_recipe(name: str | Path) -> dict[str, Any]:
+def read_recipe(name: str | Path, kind: str = "") -> dict[str, Any]:
     """Return the tables of a recipe: a path that exists wins over a name that is shipped, with or without `.toml`.
+
+    Parameters
+    ----------
+    kind : of the shipped ones, as `shipped_recipes` takes it.
 
     Raises
     ------
@@ -225,7 +229,7 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
     """
     path = Path(name)
     if not path.is_file():
-        shipped = {p.stem: p for p in shipped_recipes()}
+        shipped = {p.stem: p for p in shipped_recipes(kind)}
         if path.name.removesuffix(".toml") not in shipped or path.parent != Path():
             raise StandoutError(
                 "recipe-missing", "no such recipe", name, nearest(path.stem, shipped), exit_code=EXIT_USAGE
@@ -241,9 +245,9 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def shipped_recipes() -> list[Path]:
-    """Return the recipes that come with standout."""
-    return sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+def shipped_recipes(kind: str = "") -> list[Path]:
+    """Return the recipes that come with standout: of `standout train`, or of another `kind`, such as "lifelong"."""
+    return sorted((Path(__file__).parent.parent / "recipes" / kind).glob("*.toml"))
 
 
 def edit(tables: dict[str, Any], settings: Sequence[str]) -> None:
@@ -286,16 +290,19 @@ def _number(place: list[Any], part: str, setting: str) -> int:
     return int(part)
 
 
-def check_recipe(tables: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that the tables hold, with every default filled in.
+Kind = TypeVar("Kind", bound=Struct)
+
+
+def check_tables(tables: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """Return the recipe of a kind that the tables hold, with every default filled in.
 
     Raises
     ------
-    StandoutError : exit code 2, an unknown key (with the nearest), a value of the wrong type or out of range.
+    StandoutError : as `check_recipe`.
     """
-    _refuse_unknown_keys(tables, Recipe, "")
+    _refuse_unknown_keys(tables, kind, "", kind)
     try:
-        recipe = msgspec.convert(tables, Recipe)
+        return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$.")
         raise StandoutError(
@@ -305,6 +312,16 @@ def check_recipe(tables: Mapping[str, Any]) -> Recipe:
             what[:1].lower() + what[1:],
             exit_code=EXIT_USAGE,
         ) from error
+
+
+def check_recipe(tables: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that the tables hold, with every default filled in.
+
+    Raises
+    ------
+    StandoutError : exit code 2, an unknown key (with the nearest), a value of the wrong type or out of range.
+    """
+    recipe = check_tables(tables, Recipe)
     for entry, where in [*((s, "strategies") for s in recipe.strategies), (recipe.task, "task")]:
         if not isinstance(entry.get("name"), str):
             raise StandoutError(
@@ -325,12 +342,12 @@ def check_recipe(tables: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _refuse_unknown_keys(tables: Mapping[str, Any], struct: type[Struct], place: str) -> None:
+def _refuse_unknown_keys(tables: Mapping[str, Any], struct: type[Struct], place: str, whole: type[Struct]) -> None:
     types = typing.get_type_hints(struct)
     for key, value in tables.items():
         if key not in types:
             # A key of another table is the commonest slip: offer the whole path.
-            elsewhere = [known for known in _all_keys(Recipe, "") if known.rpartition(".")[2] == key]
+            elsewhere = [known for known in _all_keys(whole, "") if known.rpartition(".")[2] == key]
             how = f"did you mean {elsewhere[0]}?" if elsewhere else ""
             if not how:
                 near = difflib.get_close_matches(key, types, n=1, cutoff=0.5)
@@ -340,7 +357,7 @@ def _refuse_unknown_keys(tables: Mapping[str, Any], struct: type[Struct], place:
             raise StandoutError("unknown-name", "unknown recipe key", f"{place}{key}", how, exit_code=EXIT_USAGE)
         inner = types[key]
         if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, Mapping):
-            _refuse_unknown_keys(value, inner, f"{place}{key}.")
+            _refuse_unknown_keys(value, inner, f"{place}{key}.", whole)
 
 
 def _all_keys(struct: type[Struct], place: str) -> list[str]:
@@ -353,18 +370,18 @@ def _all_keys(struct: type[Struct], place: str) -> list[str]:
     return keys
 
 
-def as_tables(recipe: Recipe) -> dict[str, Any]:
+def as_tables(recipe: Struct) -> dict[str, Any]:
     """Return the recipe as plain tables, every default written out."""
     tables: dict[str, Any] = msgspec.to_builtins(recipe)
     return tables
 
 
-def as_toml(recipe: Recipe) -> str:
+def as_toml(recipe: Struct) -> str:
     """Return the recipe as TOML; `check_recipe` of it gives the same recipe."""
     return format_toml(as_tables(recipe))
 
 
-def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
+def differences(old: Struct, new: Struct) -> dict[str, tuple[Any, Any]]:
     """Return path -> (old, new) of every setting that differs."""
     first, second = _leaves(as_tables(old)), _leaves(as_tables(new))
     return {
@@ -377,7 +394,7 @@ def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
 def _leaves(tables: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in tables.items():
-        if isinstance(value, Mapping) and not (place == "" and key == "task"):
+        if isinstance(value, Mapping) and not (place == "" and key in ("task", "method")):
             leaves |= _leaves(value, f"{place}{key}.")
         else:
             leaves[f"{place}{key}"] = value

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from standout.errors import EXIT_USAGE, StandoutError
-from standout.train.recipe import FREE, Recipe, check_recipe, differences
+from standout.train.recipe import FREE, check_recipe, differences
 
 
 def check_settings(
-    stored: Mapping[str, Any], recipe: Recipe, fingerprints: Mapping[str, str], overrides: Collection[str]
+    stored: Mapping[str, Any],
+    recipe: Struct,
+    fingerprints: Mapping[str, str],
+    overrides: Collection[str],
+    *,
+    check: Callable[[Mapping[str, Any]], Struct] = check_recipe,
+    free: Collection[str] = FREE,
 ) -> list[dict[str, Any]]:
     """Return the changes that `overrides` allow, each with field, old and new value.
 
@@ -19,13 +27,15 @@ def check_settings(
     stored : `recipe` (tables) and `fingerprints` of the run so far.
     fingerprints : field -> sha256 of what it names: the data and the backbone file; "" where it is not known now.
     overrides : fields, or tables of fields, that may differ.
+    check : makes a recipe of its tables; another kind of run has another kind of recipe.
+    free : settings that may always differ.
 
     Raises
     ------
     StandoutError : exit code 2; names the first field that differs, with its old and new value.
     """
-    changes = differences(check_recipe(stored["recipe"]), recipe)
-    changed = {field: values for field, values in changes.items() if field not in FREE}
+    changes = differences(check(stored["recipe"]), recipe)
+    changed = {field: values for field, values in changes.items() if field not in free}
     for field, new in fingerprints.items():
         old = stored["fingerprints"].get(field, "")
         if new and old != new:

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
+
+from torch import Tensor
 
 from standout.errors import StandoutError
 from standout.train.run import Run
-from standout.train.state import TrainingState
 
 FAILURES_LIMIT = 3
 CHECKPOINTS_OF_SPACE = 3
+
+
+class Savable(Protocol):
+    """What a checkpoint can be made of; `standout.train.state.TrainingState` says what each part is."""
+
+    steps_done: int
+    best: dict[str, Any] | None
+
+    def finite(self) -> bool: ...  # noqa: D102
+
+    def bytes(self) -> int: ...  # noqa: D102
+
+    def network_tensors(self) -> dict[str, Tensor]: ...  # noqa: D102
+
+    def training_state(self) -> dict[str, Any]: ...  # noqa: D102
 
 
 class Saver:
@@ -27,7 +43,7 @@ class Saver:
     def __init__(
         self,
         run: Run,
-        state: TrainingState,
+        state: Savable,
         settled: Mapping[str, Any],
         *,
         steps: int,
@@ -45,6 +61,10 @@ class Saver:
         made = self.state.steps_done - self._saved_at_step
         passed = (time.monotonic() - self._saved_at) / 60
         return made > 0 and ((self.steps > 0 and made >= self.steps) or (self.minutes > 0 and passed >= self.minutes))
+
+    def unsaved(self) -> bool:
+        """Whether a step was made since the last checkpoint."""
+        return self.state.steps_done != self._saved_at_step
 
     def check_space_at_start(self) -> None:
         """Refuse to begin where the disk has no room for three checkpoints.

@@ -1,0 +1,42 @@
+"""`standout lifelong learn`: a saved learner meets new folders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from standout.cli.lifelong.shared import command_line, ended
+
+
+@click.command()
+@click.argument("run")
+@click.argument("folders", metavar="NEW_DIR...", nargs=-1, required=True)
+@click.option("--epochs", type=int, help="Passes over each new folder.  [default: as before]")
+@click.option("--rate", type=float, help="Learning rate.  [default: as before]")
+@click.option("--device", metavar="NAME", help="cpu, cuda, …")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
+def learn(run: str, folders: tuple[str, ...], as_json: bool, **values: Any) -> int:
+    """Let the learner of RUN meet the pictures in NEW_DIR, laid out CLASS/pictures; classes may be new.
+
+    It goes on by its own method: what it knew teaches it, and the classifier grows by a row for each new class. Where
+    an earlier call was interrupted, the same command goes on.
+
+    \b
+    standout lifelong learn runs/mine photos/march
+    """  # noqa: D301 - the backspace is click's own mark
+    from standout.train.allocator import keep_freed_memory
+
+    keep_freed_memory()  # before torch starts its threads
+
+    from standout.lifelong.learner import learn_more
+    from standout.train.show import chosen_display
+
+    places = {"epochs": "training.epochs", "rate": "optimiser.rate", "device": "training.device"}
+    settings = [(place, values[name]) for name, place in places.items() if values[name] is not None]
+    with chosen_display() as shown:
+        learnt = learn_more(
+            run, folders, settings=settings, command=command_line(), shown=shown,
+            warn=lambda line: shown.line(f"standout: warning: {line}"),
+        )  # fmt: skip
+    return ended(learnt, as_json)

@@ -1,0 +1,77 @@
+"""What the verbs that learn share: sizes in bytes, and what is printed when learning ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from standout.errors import printable
+
+if TYPE_CHECKING:
+    from standout.lifelong.session import Learnt
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+class Bytes(click.ParamType[int]):
+    """A number of bytes such as 5500000, 5.5M, 5.5MB or 5MiB."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kMG]i?|)B?", value.strip().replace("K", "k"))
+        if found is None:
+            self.fail(f"{value!r} is no number of bytes such as 0, 5.5M or 4MiB", param, ctx)
+        return round(float(found[1]) * _UNITS[found[2].replace("ki", "Ki")])
+
+
+def ended(learnt: Learnt, as_json: bool) -> int:
+    """Print how learning ended and return the exit code."""
+    folder = printable(learnt.folder)
+    matrix = learnt.matrix
+    if as_json:
+        document: dict[str, Any] = {"schema": 1, "run": folder, "signal": learnt.signal}
+        if matrix is not None:
+            document |= {
+                "experiences": [printable(name) for name in matrix.names],
+                "matrix": [[None if v != v else v for v in row] for row in matrix.values.tolist()],
+                "classes": [printable(name) for name in learnt.network.classes],
+                **matrix.summary(),
+            }
+        click.echo(json.dumps(document))
+    elif learnt.signal is None and matrix is not None:
+        click.echo(_words(matrix.summary()))
+        for hole in matrix.holes():
+            click.echo(f"not measured: {printable(hole)}")
+        click.echo(f"model: {folder}/model.safetensors")
+        click.echo(
+            f"next: standout lifelong predict PHOTO --model {folder}, or standout lifelong learn {folder} NEW_DIR"
+        )
+    if learnt.signal is not None:
+        click.echo(f"standout: stopped; go on with standout lifelong run --output {folder} --resume", err=True)
+        return 128 + learnt.signal
+    return 0
+
+
+def _words(summary: dict[str, float | None]) -> str:
+    shown = {
+        "accuracy at the end": "accuracy_gem",
+        "forgetting": "forgetting",
+        "accuracy over time": "accuracy_openloris",
+    }
+    found = [f"{words} {value:.4f}" for words, key in shown.items() if (value := summary[key]) is not None]
+    return ", ".join(found) or "nothing was tested"
+
+
+def command_line() -> list[str]:
+    """Return the command as it goes into the manifest."""
+    import shlex
+
+    return ["standout", *(shlex.quote(word) for word in sys.argv[1:])]

@@ -1,0 +1,166 @@
+"""Recognisers by name, and what they start from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import sha256_of
+from standout.lifelong.network import HEADS, REFINEMENTS, PlainRecogniser, Recogniser, SaliencyRecogniser
+from standout.lifelong.vgg import SIXTEEN, VGGRecogniser, our_name
+from standout.names import unknown
+from standout.networks import build_network
+from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
+from standout.networks.blocks import PADDINGS
+from standout.networks.mobile import MOBILENETV2_100, Row, Table
+from standout.networks.torchvision import timm_name
+from standout.weights import load_backbone, load_weights
+
+TINY = Table(
+    8,
+    "relu6",
+    [
+        [Row(0, 8, 3, 1)],
+        [Row(16, 8, 3, 2)],
+        [Row(16, 12, 3, 2)],
+        [Row(24, 12, 3, 2)],
+        [Row(24, 16, 3, 1)],
+        [Row(32, 24, 3, 2)],
+        [Row(48, 24, 3, 1)],
+    ],
+)
+"""Seven stages with MobileNetV2's strides, small enough for tests and first tries."""
+
+_PREPARATION = {"padding": "plain", "eps": 1e-5, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+_SALIENCY = {"refine": "conv", "head": "fc", "ha_kernel": 31, "ha_trainable": True, "size": 224, **_PREPARATION}
+_BACKBONE = "fusion_mobilenetv2_100"
+
+# name -> (what it is, what it is made of, its options and their defaults)
+RECOGNISERS: Mapping[str, tuple[Callable[..., Recogniser], Mapping[str, Any], Mapping[str, Any]]] = {
+    "mobilenetv2_100": (PlainRecogniser, {"table": MOBILENETV2_100, "head_width": 1280}, _PREPARATION),
+    "sdkd_mobilenetv2_100": (
+        SaliencyRecogniser,
+        {"table": MOBILENETV2_100, "head_width": 1280, "width": 32},
+        _SALIENCY,
+    ),
+    "sdkd_tiny": (SaliencyRecogniser, {"table": TINY, "head_width": 32, "width": 8}, {**_SALIENCY, "ha_kernel": 3}),
+    "tiny": (PlainRecogniser, {"table": TINY, "head_width": 32}, _PREPARATION),
+    "vgg16": (VGGRecogniser, {"stages": SIXTEEN, "hidden": 4096}, {key: _PREPARATION[key] for key in ("mean", "std")}),
+}
+
+
+def build_recogniser(name: str, classes: Sequence[str], **options: Any) -> Recogniser:
+    """Return a new recogniser with random weights; `name` and the full `options` stay with it.
+
+    Parameters
+    ----------
+    name : a key of `RECOGNISERS`.
+    classes : names of the classes, at least one; each becomes a row of the classifier.
+    refine : "conv", "sigmoid" or "minmax": how the saliency map becomes the gate.
+    head : "fc", "deep" or "flatten": what classifies the gated feature.
+    ha_kernel : side of the holistic attention's kernel, odd, at most 101.
+    ha_trainable : whether that kernel learns.
+    size : side of the pictures, which the head "flatten" is made for.
+    padding, eps, mean, std : of the backbone, as `standout.build_network` takes them.
+
+    Raises
+    ------
+    StandoutError : exit code 2, an unknown name or option (with the nearest known one) or a value out of range.
+    ValueError : no class, or one given twice.
+    """
+    if name not in RECOGNISERS:
+        raise unknown("recogniser", name, RECOGNISERS)
+    make, parts, defaults = RECOGNISERS[name]
+    for option in options:
+        if option not in defaults:
+            raise unknown(f"option of {name}", option, defaults)
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError("a recogniser needs at least one class, each named once")
+    full = {option: _checked(option, value) for option, value in {**defaults, **options}.items()}
+    recogniser = make(classes=classes, **parts, **full)
+    recogniser.name, recogniser.options = name, full
+    return recogniser
+
+
+def _checked(option: str, value: Any) -> Any:
+    """Return the option's value as JSON would hold it."""
+    choices = {"refine": REFINEMENTS, "head": HEADS, "padding": PADDINGS}
+    if option in choices:
+        wanted, fits = " or ".join(choices[option]), value in choices[option]
+    elif option == "ha_kernel":
+        wanted, fits = "an odd whole number from 1 to 101", _is_whole(value) and value % 2 == 1 and 1 <= value <= 101
+    elif option == "ha_trainable":
+        wanted, fits = "true or false", isinstance(value, bool)
+    elif option == "size":
+        wanted, fits = "a whole number from 32 to 4096", _is_whole(value) and 32 <= value <= 4096
+    elif option == "eps":
+        wanted, fits = "a number above 0", _is_number(value) and value > 0
+    else:
+        whole = isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
+        wanted, fits = "three numbers, those of std above 0", whole and (option == "mean" or min(value) > 0)
+        value = [float(v) for v in value] if fits else value
+    if not fits:
+        raise StandoutError("option-value", f"{option} must be {wanted}", f"{option}={value!r}", exit_code=2)
+    return value
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def load_pretrained(recogniser: Recogniser, path: str | Path) -> str:
+    """Start a recogniser from a file with the names of timm or torchvision; return the file's sha256.
+
+    MobileNetV2's every copy of blocks 6 and 7 starts from the file's own. VGG-16 takes torchvision's names.
+
+    Raises
+    ------
+    StandoutError : a tensor is missing or of another shape, or a known file needs other options.
+    ValueError : the recogniser is neither MobileNetV2 nor VGG.
+    """
+    if isinstance(recogniser, VGGRecogniser):
+        return _load_vgg(recogniser, path)
+    if not recogniser.name.endswith("mobilenetv2_100"):
+        raise ValueError(f"{recogniser.name} is no MobileNetV2 and no VGG, so no file of weights fits it")
+    # The reader of backbone files checks names, shapes, sha256 and preparation; it fills a network's backbone.
+    carrier = build_network(_BACKBONE, **{key: recogniser.options[key] for key in _PREPARATION})
+    digest = load_backbone(carrier, path)
+    stored = {timm_name(_BACKBONE, name): tensor for name, tensor in load_weights(path)[0].items()}
+    head = {name: tensor for name, tensor in stored.items() if name.startswith(("conv_head.", "bn2."))}
+    missing = [f"{name} is missing" for name in _HEAD if name not in head]
+    if missing:
+        raise StandoutError("weights-do-not-fit", f"head tensors do not fit ({missing[0]})", path, "nothing was loaded")
+    counter = {"bn2.num_batches_tracked": stored.get("bn2.num_batches_tracked", _zero())}
+    backbone = carrier.get_submodule("backbone").state_dict()
+    recogniser.take_pretrained(backbone, {**head, **counter})
+    return digest
+
+
+def _load_vgg(recogniser: VGGRecogniser, path: str | Path) -> str:
+    """Take everything but the classifier from a file of torchvision's names."""
+    stored = {our_name(name): tensor for name, tensor in load_weights(path)[0].items()}
+    own = {name: tensor for name, tensor in recogniser.state_dict().items() if not name.startswith("classifier.")}
+    wrong = [name for name, tensor in own.items() if name not in stored or stored[name].shape != tensor.shape]
+    if wrong:
+        raise StandoutError(
+            "weights-do-not-fit", "tensors do not fit", f"{path} has no fitting {wrong[0]}",
+            "give VGG-16 with torchvision's names", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    recogniser.load_state_dict({name: stored[name] for name in own}, strict=False)
+    return sha256_of(Path(path))
+
+
+_HEAD = ("conv_head.weight", "bn2.weight", "bn2.bias", "bn2.running_mean", "bn2.running_var")
+
+
+def _zero() -> Any:
+    return nn.BatchNorm2d(1).state_dict()["num_batches_tracked"]

@@ -1,0 +1,110 @@
+"""Runs side by side: tables of both conventions, the score sheet, and the plots, in one folder or as a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import atomic_write
+from standout.lifelong.measures import CONVENTIONS, AccuracyMatrix
+from standout.lifelong.methods import METHODS
+from standout.lifelong.results import read_results
+from standout.lifelong.sheet import score_sheet
+from standout.lifelong.table import FORMATS, render
+
+SUFFIXES = {"markdown": "md", "csv": "csv", "json": "json", "latex": "tex"}
+
+
+class Compared:
+    """The results of runs, by label.
+
+    Parameters
+    ----------
+    runs : label -> folders; runs of one label differ in seed or in the order of experiences, and are averaged.
+
+    Attributes
+    ----------
+    matrices, documents : label -> what each of its runs found.
+    same_order : whether all runs met the same experiences in one order, so that matrices can be laid over each other.
+
+    Raises
+    ------
+    StandoutError : exit code 2, a folder has no results, or runs of one label met another number of experiences.
+    """
+
+    def __init__(self, runs: Mapping[str, Sequence[str | Path]]) -> None:
+        self.matrices: dict[str, list[AccuracyMatrix]] = {}
+        self.documents: dict[str, list[dict[str, Any]]] = {}
+        for label, folders in runs.items():
+            found = [read_results(folder) for folder in folders]
+            self.matrices[label] = [matrix for matrix, _ in found]
+            self.documents[label] = [document for _, document in found]
+        counts = {label: {len(matrix) for matrix in matrices} for label, matrices in self.matrices.items()}
+        if len(set().union(*counts.values())) > 1:
+            words = ", ".join(f"{label} {'/'.join(map(str, sorted(count)))}" for label, count in counts.items())
+            raise StandoutError(
+                "runs-differ", "runs met different numbers of experiences", words, "compare runs of one stream",
+                exit_code=EXIT_USAGE,
+            )  # fmt: skip
+        names = {matrix.names for matrices in self.matrices.values() for matrix in matrices}
+        self.same_order = len(names) == 1
+
+    def text(self, format: str = "markdown", conventions: Sequence[str] = tuple(CONVENTIONS)) -> str:  # noqa: A002
+        """Return the tables of the conventions and the score sheet, one after the other."""
+        return "\n".join([*(render(self.matrices, name, format) for name in conventions), self.sheet(format)])
+
+    def sheet(self, format: str = "markdown") -> str:  # noqa: A002
+        """Return the score sheet."""
+        return score_sheet(self.documents, format)
+
+    def write(self, folder: str | Path, *, published: bool = False) -> list[Path]:
+        """Write every table in every format and every plot into a folder; return what was written.
+
+        Where orders differ, the plots of single experiences are left out.
+        """
+        from standout.lifelong.plot import plot_accuracy, plot_experiences, plot_matrices
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files: dict[str, bytes] = {}
+        for name in FORMATS:
+            files |= {f"{c}.{SUFFIXES[name]}": render(self.matrices, c, name).encode() for c in CONVENTIONS}
+            files[f"sheet.{SUFFIXES[name]}"] = self.sheet(name).encode()
+        files["accuracy.png"] = plot_accuracy(self.matrices, published=published)
+        if self.same_order:
+            files["matrices.png"] = plot_matrices(self.matrices)
+            files["experiences.png"] = plot_experiences(self.matrices)
+        return [atomic_write(folder / name, content) for name, content in files.items()]
+
+
+def labelled(runs: Sequence[str]) -> dict[str, list[str]]:
+    """Return the runs by label: what stands before `=`, or else what the run's recipe is.
+
+    That is the method with its options, the memory where there is one, and the recogniser where it is not the
+    method's own.
+
+    Raises
+    ------
+    StandoutError : exit code 2, a folder has no results.
+    """
+    found: dict[str, list[str]] = {}
+    for given in runs:
+        label, equals, folder = given.partition("=")
+        if not equals or Path(given).exists():
+            label, folder = _label(read_results(given)[1]["recipe"]), given
+        found.setdefault(label, []).append(folder)
+    return found
+
+
+def _label(recipe: Mapping[str, Any]) -> str:
+    method, name = dict(recipe["method"]), recipe["method"]["name"]
+    options = ", ".join(f"{key}={value}" for key, value in method.items() if key != "name")
+    words = [f"{name}({options})" if options else name]
+    own = METHODS[name].recogniser if name in METHODS else ""
+    if recipe["network"]["name"] != own:
+        words.append(f"on {recipe['network']['name']}")
+    if recipe["memory"]["bytes"]:
+        words.append(f"with {recipe['memory']['bytes'] / 2**20:.2f} MiB")
+    return " ".join(words)

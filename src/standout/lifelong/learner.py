@@ -1,0 +1,194 @@
+"""The learner: a recogniser meets a stream, and goes on with what it was, by one method or another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from standout import checkpoint as checkpoints
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import FolderLock, atomic_write
+from standout.lifelong.memory import Memory
+from standout.lifelong.methods import build_method
+from standout.lifelong.methods.method import Method
+from standout.lifelong.prepare import check_memory, fingerprints, make_recogniser, open_recipe
+from standout.lifelong.recipe import FREE, LifelongRecipe, check_lifelong
+from standout.lifelong.session import Learnt, Session
+from standout.lifelong.state import LearnerState
+from standout.lifelong.streams import Stream
+from standout.train.build import choose_device
+from standout.train.recipe import as_tables, as_toml, read_recipe
+from standout.train.resume import check_settings, other_surroundings
+from standout.train.run import RECIPE, Run, surroundings, told
+from standout.train.saving import Saver
+from standout.train.show import Shown, Silent
+from standout.train.stop import StopOnSignal
+
+
+def learn(
+    stream: Stream | str | Path | None,
+    method: str | Mapping[str, Any] | None = None,
+    output: str | Path = "runs/lifelong",
+    *,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overrides: Collection[str] = (),
+    command: Sequence[str] = (),
+    shown: Shown | None = None,
+    warn: Callable[[str], object] = told,
+) -> Learnt:
+    """Let a recogniser meet a stream, one experience after another, or go on with the run in `output`.
+
+    Parameters
+    ----------
+    stream : a stream or its folder; None takes the one that `settings` name.
+    method : a key of `METHODS`, or its `name` and options; None takes what `settings` say, "sdkd" by default.
+    output : the run's folder; receives the recipe, metrics, checkpoints, `results.json` and `model.safetensors`.
+    settings : tables of a `LifelongRecipe`, such as {"training": {"epochs": 5}, "memory": {"bytes": 2**20}}.
+    resume : go on from the newest whole checkpoint, bit-equal to a run that was never stopped.
+    overrides : settings that may differ from the stored run's on resume.
+    command : recorded in the manifest.
+    shown, warn : where progress goes, and each warning as one line.
+
+    Raises
+    ------
+    StandoutError : settings, pictures, disk, damaged checkpoints, or a loss that stopped being a number.
+    """
+    tables: dict[str, Any] = dict(settings or {})
+    if method is not None:
+        tables["method"] = {"name": method} if isinstance(method, str) else dict(method)
+    if isinstance(stream, str | Path):
+        # In full, so that the run can go on from any folder.
+        tables["stream"] = {**tables.get("stream", {}), "path": str(Path(stream).resolve())}
+    recipe = check_lifelong(tables)
+    chosen = build_method(recipe.method)
+    check_memory(recipe, chosen, warn)
+    device = choose_device(recipe.training.device)
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
+    known = stream if isinstance(stream, Stream) else None
+    if known is None and not resume:
+        known = open_recipe(recipe.stream)  # refused before the folder is touched
+    with FolderLock(output), StopOnSignal() as stop:
+        run = Run(Path(output), keep=recipe.training.keep)
+        run.begin(resume)
+        session = _open(
+            recipe, chosen, run, known, device,
+            overrides=overrides, command=command, stop=stop, shown=shown or Silent(), warn=warn,
+        )  # fmt: skip
+        try:
+            return session.work()
+        except StandoutError as error:
+            run.update_manifest(status="failed", failure=str(error))
+            raise
+
+
+def learn_more(
+    run: str | Path, folders: Sequence[str | Path], *, settings: Sequence[tuple[str, Any]] = (), **options: Any
+) -> Learnt:
+    """Let a saved learner meet further folders CLASS/pictures, each an experience; their new classes are learnt too.
+
+    Parameters
+    ----------
+    run : the learner's folder.
+    folders : in the order in which they are met.
+    settings : path and new value of settings that differ from now on, such as ("training.epochs", 20).
+    options : `command`, `shown` and `warn` of `learn`.
+
+    Raises
+    ------
+    StandoutError : exit code 2, the folder holds no learner or no folder is given; or as `learn`.
+    """
+    run = Path(run)
+    if not (run / RECIPE).is_file():
+        raise StandoutError(
+            "run-missing", "folder holds no learner", run, "make one with standout lifelong run", exit_code=EXIT_USAGE
+        )
+    if not folders:
+        raise StandoutError("usage", "no folder to learn from", "", "name at least one", exit_code=EXIT_USAGE)
+    tables = read_recipe(str(run / RECIPE))
+    for path, value in settings:
+        table, _, key = path.rpartition(".")
+        (tables.setdefault(table, {}) if table else tables)[key] = value
+    known = tables.setdefault("stream", {})
+    more = list(known.get("more", []))
+    whole = Run(run).read_manifest().get("status") == "finished"
+    for folder in (str(Path(folder).resolve()) for folder in folders):
+        if whole or folder not in more:  # one that an interrupted call had begun to learn is not met twice
+            more.append(folder)
+    known["more"] = more
+    return learn(
+        None, None, run, settings=tables, resume=True, overrides=[path for path, _ in settings], **options
+    )  # fmt: skip
+
+
+def _open(
+    recipe: LifelongRecipe,
+    method: Method,
+    run: Run,
+    stream: Stream | None,
+    device: torch.device,
+    *,
+    overrides: Collection[str],
+    command: Sequence[str],
+    stop: StopOnSignal,
+    shown: Shown,
+    warn: Callable[[str], object],
+) -> Session:
+    """Take the run's folder: a new one, or go on from its newest whole checkpoint."""
+    found = checkpoints.newest(run.checkpoints, warn)
+    stored = found.training if found else {"experiences": [], "fingerprints": {}}
+    if stream is None:
+        added = len(stored["recipe"]["stream"]["more"]) if found else 0
+        stream = open_recipe(recipe.stream, stored["experiences"][: len(stored["experiences"]) - added])
+    for note in stream.notes:
+        shown.line(note)
+    classes = stored["state"]["classes"] if found else stream.experiences[0].classes()
+    network, source, recipe = make_recogniser(recipe, method, classes, fresh=found is None)
+    prints = fingerprints(stream, allow_overlap=recipe.stream.allow_overlap)
+    changes: list[dict[str, Any]] = []
+    if found:
+        met = {name: prints.get(name, "") for name in stored["fingerprints"] if name != "network.pretrained"}
+        compared = {**met, "network.pretrained": source}
+        changes = check_settings(stored, recipe, compared, overrides, check=check_lifelong, free=FREE)
+    layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
+    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
+    state = LearnerState(network, method, Memory(recipe.memory.bytes, recipe.memory.policy, seed=recipe.seed))
+    if found:
+        state.load(found.network, found.training["state"], recipe.optimiser)
+    gone = [experience.name for experience in stream.experiences[state.experience :] if not experience.training]
+    if gone:
+        raise StandoutError(
+            "stream-missing", "experience that is still to be learnt has no pictures any more", gone[0],
+            "put its folder back", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    before = stored["fingerprints"]
+    kept = {name: digest or before.get(name, "") for name, digest in prints.items()}
+    settled = {
+        "recipe": as_tables(recipe),
+        "fingerprints": {**kept, "network.pretrained": source or before.get("network.pretrained", "")},
+        "experiences": [experience.name for experience in stream.experiences],
+    }
+    training = recipe.training
+    saver = Saver(run, state, settled, steps=training.save_steps, minutes=training.save_minutes, warn=warn)
+    saver.check_space_at_start()
+    run.rewind_log(state.steps_done)
+    atomic_write(run.folder / RECIPE, as_toml(recipe).encode())
+    earlier = run.read_manifest() if found else {}
+    around = surroundings(command, torch.get_num_threads(), str(device))
+    for difference in other_surroundings(earlier, around):
+        warn(f"resumed close, not bit-equal: {difference}")
+    run.write_manifest(
+        {
+            **around,
+            "status": "running",
+            "seed": recipe.seed,
+            "experiences": {e.name: [len(e.training), len(e.test)] for e in stream.experiences},
+            "notes": list(stream.notes),
+            "changes": [*earlier.get("changes", []), *({**change, "step": state.steps_done} for change in changes)],
+        }
+    )
+    return Session(recipe, run, stream, state, saver, device, stop=stop, shown=shown)

@@ -1,0 +1,74 @@
+"""Methods against forgetting, one file each; `METHODS` is the one table of their names.
+
+Adding one touches its file, this table and a test.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.names import find, unknown
+
+if TYPE_CHECKING:
+    from standout.lifelong.methods.method import Method
+
+
+class Entry(NamedTuple):
+    """A method: "module:class", what it is, its own recogniser, the options its name fixes, whether it has a memory."""
+
+    place: str
+    about: str
+    recogniser: str = "sdkd_mobilenetv2_100"
+    options: Mapping[str, Any] = {}
+    remembers: bool = False
+
+
+_HERE = "standout.lifelong.methods"
+_TAUGHT = f"{_HERE}.sdkd:SaliencyDistillation"
+
+METHODS: Mapping[str, Entry] = {
+    "cumulative": Entry(f"{_HERE}.plain:Cumulative", "learns from all experiences so far: the upper bound"),
+    "derpp": Entry(f"{_HERE}.derpp:DarkReplay", "DER++: replays pictures with the scores they had", remembers=True),
+    "ewc": Entry(f"{_HERE}.ewc:OnlineConsolidation", "online EWC: holds weights by their Fisher information"),
+    "latent_replay": Entry(f"{_HERE}.latent:LatentReplay", "replays features of frozen layers", remembers=True),
+    "lwf": Entry(f"{_HERE}.lwf:WithoutForgetting", "learning without forgetting: soft targets alone"),
+    "naive": Entry(f"{_HERE}.plain:Naive", "goes on learning, and nothing more: the lower bound"),
+    "replay": Entry(f"{_HERE}.plain:Replay", "experience replay: mixes in pictures from memory", remembers=True),
+    "sdkd": Entry(_TAUGHT, "saliency, factor transfer and soft targets (Yang 2019)"),
+    "sdkd_replay": Entry(_TAUGHT, "SDKD with pictures from memory", options={"replays": True}, remembers=True),
+    "sdkd_without_factors": Entry(_TAUGHT, "SDKD without factor transfer", options={"lambda1": 0.0}),
+    "sdkd_without_saliency": Entry(
+        _TAUGHT, "plain MobileNetV2 with SDKD's soft targets", recogniser="mobilenetv2_100", options={"lambda1": 0.0}
+    ),
+    "sdkd_without_soft_targets": Entry(_TAUGHT, "SDKD without soft targets", options={"lambda2": 0.0}),
+    "si": Entry(f"{_HERE}.si:SynapticIntelligence", "synaptic intelligence: holds weights by what they brought"),
+}
+
+
+def build_method(entry: Mapping[str, Any]) -> Method:
+    """Return the method of a recipe's entry: `name` and its options.
+
+    Raises
+    ------
+    StandoutError : exit code 2, an unknown name or option (with the nearest), or a value that it refuses.
+    """
+    name = entry["name"]
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    kind = find({name: METHODS[name].place}, name, "method")
+    fixed = METHODS[name].options
+    known = [key for key in inspect.signature(kind).parameters if key not in fixed]
+    options = {key: value for key, value in entry.items() if key != "name"}
+    for key in options:
+        if key not in known:
+            raise unknown(f"option of {name}", key, known or ["none"])
+    try:
+        method: Method = kind(**fixed, **options)
+    except (ValueError, TypeError) as error:
+        raise StandoutError(
+            "option-value", f"{name} refuses its options", error, "mend the option", exit_code=EXIT_USAGE
+        ) from error
+    return method

@@ -1,0 +1,157 @@
+"""What is needed before a recogniser meets a stream: its pictures, its fingerprints, the recogniser itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor
+
+from standout.errors import EXIT_USAGE, StandoutError, printable
+from standout.lifelong.build import build_recogniser, load_pretrained
+from standout.lifelong.layouts import open_stream
+from standout.lifelong.methods import METHODS
+from standout.lifelong.methods.method import Method
+from standout.lifelong.network import Recogniser
+from standout.lifelong.pictures import Labelled, Wanted
+from standout.lifelong.recipe import LifelongRecipe, StreamTable
+from standout.lifelong.streams import Example, Experience, Stream, checked, contents_of, experience_of, refuse_leaks
+from standout.weights import backbone_options
+
+
+def open_recipe(table: StreamTable, met: Sequence[str] = ()) -> Stream:
+    """Return the stream that a recipe names.
+
+    Parameters
+    ----------
+    met : names of the stream's own experiences when the run was last worked on. Where its folder is gone these stand
+        without pictures: they are learnt already, and can no longer be tested on.
+
+    Raises
+    ------
+    StandoutError : exit code 2; no folder is named, or as `open_stream`.
+    """
+    if not table.path and not met:
+        raise StandoutError("stream-missing", "no stream given", "", "name its folder", exit_code=EXIT_USAGE)
+    try:
+        if not table.path:
+            raise StandoutError("stream-missing", "the stream was given by a program", "")
+        stream = open_stream(table.path, table.kind, experiences=table.experiences, test_share=table.test_share)
+        if table.order:
+            stream = stream.reordered(table.order)
+    except StandoutError as error:
+        if error.code != "stream-missing" or not met:
+            raise
+        gone = tuple(Experience(name, (), ()) for name in met)
+        words = (
+            f"{printable(table.path) or 'the stream'} is not there: what was learnt from it stays, but is not tested"
+        )
+        stream = Stream(Path(table.path).name, gone, notes=(words,))
+    notes: list[str] = []
+    added: list[Experience] = []
+    for place in table.more:
+        experience = experience_of(Path(place), table.test_share, notes)
+        taken = {e.name for e in (*stream.experiences, *added)}
+        number = 2
+        while experience.name in taken:
+            experience = experience._replace(name=f"{Path(place).name} ({number})")
+            number += 1
+        checked(Stream("", (experience,)), Path(place))
+        added.append(experience)
+    return stream._replace(experiences=(*stream.experiences, *added), notes=(*stream.notes, *notes))
+
+
+def fingerprints(stream: Stream, *, allow_overlap: bool) -> dict[str, str]:
+    """Return what identifies each experience, "" for one without pictures.
+
+    Raises
+    ------
+    StandoutError : a picture that is tested on is also learnt from, unless that is allowed.
+    """
+    found: dict[str, str] = {}
+    digests: dict[Path, str] = {}
+    for number, experience in enumerate(stream.experiences):
+        contents = contents_of(Stream("", (experience,)))
+        digests |= contents.digests
+        found[f"experience {number + 1}"] = contents.fingerprint if experience.training else ""
+    digests |= contents_of(Stream("", (), stream.held_out)).digests
+    if not allow_overlap:
+        refuse_leaks(stream, digests)
+    return found
+
+
+def make_recogniser(
+    recipe: LifelongRecipe, method: Method, classes: Sequence[str], *, fresh: bool
+) -> tuple[Recogniser, str, LifelongRecipe]:
+    """Return the recogniser, the sha256 of the file that it starts from ("" for none), and the recipe made whole.
+
+    Parameters
+    ----------
+    fresh : load the file; a resumed run has its weights already and needs no file.
+
+    Raises
+    ------
+    StandoutError : exit code 2; an unknown recogniser or option, a file that does not fit, or a method that needs a
+        map and a recogniser that has none.
+    """
+    table = recipe.network
+    name = table.name or METHODS[recipe.method["name"]].recogniser
+    options = dict(table.options)
+    there = bool(table.pretrained) and (fresh or Path(table.pretrained).exists())
+    if there and name.endswith("mobilenetv2_100"):
+        options = {**backbone_options(table.pretrained, options), **options}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        recogniser = build_recogniser(name, classes, **options)
+    if method.needs_map and not recogniser.has_map:
+        raise StandoutError(
+            "method-needs-map", f"{recipe.method['name']} needs a recogniser that says where the object is", name,
+            "take sdkd_mobilenetv2_100", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    source = load_pretrained(recogniser, table.pretrained) if there else ""
+    whole = msgspec.structs.replace(table, name=name, options=dict(recogniser.options))
+    return recogniser, source, msgspec.structs.replace(recipe, network=whole)
+
+
+def check_memory(recipe: LifelongRecipe, method: Method, warn: Callable[[str], object]) -> None:
+    """Refuse a memory that a method would not use; warn where a method has none to use.
+
+    Raises
+    ------
+    StandoutError : exit code 2; the method keeps nothing.
+    """
+    name, budget = recipe.method["name"], recipe.memory.bytes
+    if budget and not method.memory:
+        keeping = ", ".join(key for key in METHODS if METHODS[key].remembers)
+        raise StandoutError(
+            "memory-unused", f"{name} keeps nothing of the past", f"memory.bytes={budget}",
+            f"leave the memory at 0, or take one of {keeping}", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    if method.memory and not budget:
+        warn(f"{name} has a memory of 0 bytes and can replay nothing; state one with --memory")
+
+
+def named(examples: Sequence[Example], first: int = 0) -> list[Wanted]:
+    """Return the pictures numbered from `first` on."""
+    return [Wanted(example, first + place) for place, example in enumerate(examples)]
+
+
+def on_device(batch: Labelled, device: torch.device) -> Labelled:
+    """Return the batch where the network is."""
+    remembered = tuple(payload.to(device) for payload in batch.remembered)
+    return batch._replace(image=batch.image.to(device), label=batch.label.to(device), remembered=remembered)
+
+
+def gradient_norms(terms: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> dict[str, float | None]:
+    """Return the norm of each term's gradient over the network's weights: how the terms are balanced.
+
+    None stands for what is not a finite number. The graph stays for the step itself.
+    """
+    norms: dict[str, float | None] = {}
+    for name, term in terms.items():
+        found: Sequence[Tensor | None] = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        norm = torch.nn.utils.get_total_norm([gradient for gradient in found if gradient is not None])
+        norms[name] = norm.item() if bool(norm.isfinite()) else None
+    return norms

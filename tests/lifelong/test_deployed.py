@@ -1,0 +1,192 @@
+"""A learnt recogniser in use: answers for pictures, as one ONNX file, and side by side with others."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from stream_trees import COLOURS, fill, settings_for
+
+from standout.errors import StandoutError
+from standout.images import read_image, write_image
+from standout.lifelong import build_recogniser, learn, read_results
+from standout.lifelong.compare import Compared, labelled
+from standout.lifelong.deployed import ObjectRecogniser, deployed
+from standout.lifelong.export import export_recogniser, same_answers
+from standout.lifelong.model import read_recogniser, write_recogniser
+from standout.lifelong.plot import PUBLISHED
+from standout.lifelong.sheet import costs_of, score_sheet
+from standout.models import read_graph
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A saliency recogniser and a plain one, untrained."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    for name in ("sdkd_tiny", "tiny"):
+        write_recogniser(folder / f"{name}.safetensors", build_recogniser(name, ["cup", "shoe", "mug"]), size=32)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(growing, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared")
+    for method, seed in (("naive", 0), ("naive", 1), ("replay", 0)):
+        settings = {**settings_for(method, training={"epochs": 1}), "seed": seed}
+        learn(growing, method, folder / f"{method}-{seed}", settings=settings)
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path):
+    fill(tmp_path / "photos", COLOURS["cup"], 2, side=48)
+    return tmp_path / "photos" / "000.png"
+
+
+@pytest.mark.parametrize("name", ["sdkd_tiny", "tiny"])
+def test_an_answer_has_a_class_its_probability_and_where(name, models, photo):
+    recogniser = ObjectRecogniser(models / f"{name}.safetensors")
+    answer = recogniser.recognise(photo)
+    network, _ = read_recogniser(models / f"{name}.safetensors")
+
+    from standout.images import resize
+
+    small = resize(read_image(photo).pixels, (32, 32)).transpose(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = network(torch.from_numpy(small.astype(np.float32))).scores.softmax(1)[0]
+    assert recogniser.classes == ("cup", "shoe", "mug")
+    assert answer.label == recogniser.classes[int(expected.argmax())]
+    assert answer.confidence == max(answer.probabilities.values()) == next(iter(answer.probabilities.values()))
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.confidence == pytest.approx(float(expected.max()), abs=1e-6)
+    if name == "tiny":
+        assert answer.map is None
+    else:
+        assert answer.map.shape == (48, 48)
+        assert 0 <= answer.map.min() < answer.map.max() <= 1
+
+
+@pytest.fixture(scope="module")
+def graphs(models):
+    """Both recognisers, exported."""
+    return {
+        name: export_recogniser(models / f"{name}.safetensors", models / f"{name}.onnx")
+        for name in ("sdkd_tiny", "tiny")
+    }
+
+
+@pytest.mark.parametrize("name", ["sdkd_tiny", "tiny"])
+def test_an_exported_recogniser_answers_alike_without_torch(name, models, graphs, photo):
+    exported, path = graphs[name], models / f"{name}.onnx"
+
+    assert exported.bytes == path.stat().st_size
+    assert exported.proof.probability <= 1e-4
+    assert (exported.proof.map is None) == (name == "tiny")
+    graph = read_graph(path, output="scores")
+    assert graph.outputs == (("scores",) if name == "tiny" else ("scores", "map"))
+    assert graph.metadata["classes"] == ["cup", "shoe", "mug"]
+    one = ObjectRecogniser(models / f"{name}.safetensors").recognise(photo)
+    other = ObjectRecogniser(path).recognise(photo)
+    assert other.label == one.label
+    assert other.confidence == pytest.approx(one.confidence, abs=1e-4)
+    with pytest.raises(StandoutError, match="file exists already"):
+        export_recogniser(models / f"{name}.safetensors", path)
+
+
+def test_a_recogniser_of_one_size_is_exported_for_that_size(tmp_path):
+    torch.manual_seed(0)
+    network = build_recogniser("sdkd_tiny", ["cup", "shoe"], head="flatten", size=32)
+    write_recogniser(tmp_path / "m.safetensors", network, size=32)
+
+    assert export_recogniser(tmp_path / "m.safetensors", tmp_path / "m.onnx").proof.sizes == ((32, 32),)
+
+
+def test_a_graph_that_says_something_else_is_caught(models, graphs):
+    network, _ = read_recogniser(models / "tiny.safetensors")
+    with torch.no_grad():
+        network.classifier.bias[1] += 0.01
+    with pytest.raises(StandoutError, match=r"exported graph differs from the recogniser: .*scores by"):
+        same_answers(deployed(network), graphs["tiny"].path.read_bytes(), "m.onnx", [(32, 32)])
+
+
+def test_a_file_that_is_no_recogniser_is_refused(tmp_path):
+    from standout.networks import build_network
+    from standout.weights import write_model
+
+    write_model(tmp_path / "m.safetensors", build_network("tiny"), size=32)
+    with pytest.raises(StandoutError, match="model file is no recogniser"):
+        ObjectRecogniser(tmp_path / "m.safetensors")
+    with pytest.raises(StandoutError, match="there is no such recogniser"):
+        ObjectRecogniser(tmp_path / "nothing")
+
+
+def test_runs_of_one_recipe_are_averaged_over_seeds(runs):
+    found = labelled([str(path) for path in sorted(runs.iterdir())] + [f"mine={runs / 'naive-0'}"])
+
+    assert list(found) == ["naive on sdkd_tiny", "replay on sdkd_tiny with 0.02 MiB", "mine"]
+    compared = Compared(found)
+    text = compared.text("markdown")
+    first, second = (read_results(runs / f"naive-{seed}")[0].summary()["accuracy_gem"] for seed in (0, 1))
+    assert f"| naive on sdkd_tiny | {(first + second) / 2:.4f} ± {abs(first - second) / 2**0.5:.4f} |" in text
+    assert text.count("OpenLORIS convention") == text.count("GEM convention") == 1
+
+
+def test_a_comparison_is_written_in_every_format_with_its_plots(runs, tmp_path):
+    compared = Compared(labelled([str(path) for path in runs.iterdir()]))
+    written = {path.name: path for path in compared.write(tmp_path / "out", published=True)}
+
+    assert len(written) == 4 * 3 + 3
+    assert json.loads(written["sheet.json"].read_text())["rows"][0]["parameters"] > 1000
+    for name in ("accuracy.png", "matrices.png", "experiences.png"):
+        pixels = read_image(written[name]).pixels
+        assert min(pixels.shape[:2]) > 200
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+    assert all(len(curve) == 12 for curve in PUBLISHED.values())
+
+
+def test_runs_of_other_orders_have_tables_but_no_matrices_laid_over_each_other(growing, runs, tmp_path):
+    settings = settings_for("naive", training={"epochs": 1}, stream={"order": ["street", "office", "home"]})
+    learn(growing, "naive", tmp_path / "other", settings=settings)
+    compared = Compared(labelled([str(runs / "naive-0"), str(tmp_path / "other")]))
+
+    assert not compared.same_order
+    assert {path.suffix for path in compared.write(tmp_path / "out")} == {".md", ".csv", ".json", ".tex", ".png"}
+    assert not (tmp_path / "out" / "matrices.png").exists()
+
+
+def test_the_score_sheet_says_what_a_run_cost(runs):
+    document = read_results(runs / "replay-0")[1]
+    costs = costs_of(document)
+
+    assert costs["memory_bytes"] == 8 * 3 * 32 * 32
+    assert costs["seconds"] == pytest.approx(sum(row["seconds"] for row in document["after"]) / 3)
+    sheet = score_sheet({"replay | ours": [document]})
+    assert "replay \\| ours" in sheet
+    assert f"| {document['parameters'] / 1e6:.2f} |" in sheet
+    assert "seconds" in score_sheet({"a": [document]}, "csv").splitlines()[0]
+    assert "\\hline" in score_sheet({"a_b": [document]}, "latex")
+    with pytest.raises(ValueError, match="format must be one of"):
+        score_sheet({"a": [document]}, "html")
+    with pytest.raises(ValueError, match="at least one row"):
+        score_sheet({})
+
+
+def test_a_run_without_results_is_named(runs, tmp_path):
+    with pytest.raises(StandoutError, match="run has no results yet"):
+        labelled([str(tmp_path)])
+    shutil.copytree(runs / "naive-0", tmp_path / "broken")
+    (tmp_path / "broken" / "results.json").write_text('{"matrix": 3}')
+    with pytest.raises(StandoutError, match="results are damaged"):
+        labelled([str(tmp_path / "broken")])
+
+
+def test_the_overlay_shows_where_the_recogniser_looked(models, photo, tmp_path):
+    from standout.cutout.compose import overlay
+
+    picture = read_image(photo)
+    answer = ObjectRecogniser(models / "sdkd_tiny.safetensors").answer_for(picture)
+    path = write_image(tmp_path / "seen.png", overlay(picture, answer.map))
+
+    assert read_image(path).size == (48, 48)

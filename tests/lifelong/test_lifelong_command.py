@@ -1,0 +1,161 @@
+"""`standout lifelong` as it is typed: a stranger's path, exit codes, one line a failure, one document with --json."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from stream_trees import COLOURS, domains, fill
+
+from standout.cli import run
+from standout.lifelong import RECOGNISERS
+from standout.lifelong.methods import build_method
+from standout.lifelong.recipe import check_lifelong
+from standout.train.recipe import as_toml, read_recipe, shipped_recipes
+
+
+@pytest.fixture
+def typed(capsys, tmp_path, monkeypatch):
+    """Return a function that types a command in an empty folder and returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def type_words(*words):
+        with pytest.raises(SystemExit) as left:
+            run(["lifelong", *map(str, words)])
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return type_words
+
+
+QUICK = ("--recogniser", "sdkd_tiny", "--size", 32, "--batch", 4, "--epochs", 1, "--threads", 1)
+
+
+def test_a_strangers_path(typed, tmp_path):
+    """Three folders of photos are learnt, then a fourth with a new class; a photo is recognised and shown."""
+    domains(tmp_path / "photos", names=("january", "february", "march"), count=4)
+    code, out, err = typed("run", "photos", "--method", "sdkd", *QUICK, "--output", "runs/mine")
+    assert code == 0, err
+    assert "accuracy at the end" in out
+    assert "standout lifelong learn runs/mine NEW_DIR" in out
+    # February comes before January and March: names sort as people read them, not by the calendar.
+    assert re.findall(r"experience \d/3 (\w+)", err) == ["february", "january", "march"]
+
+    fill(tmp_path / "april" / "cup", COLOURS["cup"], 4, seed=90)
+    fill(tmp_path / "april" / "mug", COLOURS["mug"], 4, seed=91)
+    code, out, err = typed("learn", "runs/mine", "april")
+    assert code == 0, err
+    assert "not measured: april after march" in out
+
+    code, out, err = typed("predict", "april/mug/000.png", "--model", "runs/mine", "--output", "seen", "--top", 4)
+    assert code == 0, err
+    assert re.fullmatch(
+        r"april/mug/000\.png: (cup|shoe|spoon|mug) 0\.\d{3}   \((\w+ 0\.\d{3}, ){2}\w+ 0\.\d{3}\)\n", out
+    )
+    assert (tmp_path / "seen" / "000.png").exists()
+
+    code, out, err = typed("export", "runs/mine", "--output", "mine.onnx")
+    assert code == 0, err
+    code, out, err = typed("predict", "april", "--model", "mine.onnx", "--json")
+    document = json.loads(out)
+    assert (code, document["failed"], len(document["answers"])) == (0, 0, 8)
+    assert all(sum(a["probabilities"].values()) <= 1 + 1e-9 for a in document["answers"])
+
+    code, out, err = typed("compare", "runs/mine", "--format", "json", "--output", "compared")
+    assert code == 0, err
+    assert set(json.loads(out)) == {"schema", "openloris", "gem", "sheet"}
+    assert (tmp_path / "compared" / "accuracy.png").exists()
+
+
+def test_a_picture_that_cannot_be_read_is_told_and_the_rest_is_recognised(typed, tmp_path):
+    domains(tmp_path / "photos", names=("one",), count=4)
+    code, out, err = typed("run", "photos", *QUICK, "--output", "runs/mine", "--json")
+    assert code == 0, err
+    assert json.loads(out)["classes"] == ["cup", "shoe", "spoon"]
+    fill(tmp_path / "new", COLOURS["cup"], 2)
+    (tmp_path / "new" / "broken.png").write_bytes(b"no picture")
+    code, out, err = typed("predict", "new", "--model", "runs/mine", "--json")
+    assert code == 1
+    assert json.loads(out)["failed"] == 1
+    assert "broken.png" in err
+
+    code, out, err = typed("run", "photos", *QUICK, "--output", "runs/mine")
+    assert code == 2
+    assert "folder holds a run already" in err
+    code, out, err = typed("run", "--output", "runs/mine", "--resume")
+    assert code == 0, err
+    code, out, err = typed("run", "--output", "runs/mine", "--resume", "--seed", 4)
+    assert code == 2
+    assert "seed was 0 and is now 4" in err
+
+
+def test_k07_a_dry_run_says_what_would_be_met_and_writes_nothing(typed, growing, tmp_path):
+    (tmp_path / "photos").symlink_to(growing)
+    code, out, err = typed("run", "photos", "--dry-run", "--epochs", 2, "--batch", 4)
+
+    assert code == 0, err
+    assert out.splitlines() == [
+        "home: 9 to learn from, 3 to test, 4 steps, new: cup, shoe, spoon",
+        "office: 9 to learn from, 3 to test, 4 steps",
+        "street: 12 to learn from, 4 to test, 6 steps, new: mug",
+    ]
+    assert list(tmp_path.iterdir()) == [tmp_path / "photos"]
+    code, out, err = typed("run", "photos", "--dry-run", "--json", "--method", "replay")
+    assert json.loads(out)["experiences"][2]["new_classes"] == ["mug"]
+    assert "0 bytes" in json.loads(out)["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("runn",), "did you mean run"),
+        (("run",), "standout lifelong run STREAM"),
+        (("run", "nowhere"), "no such folder"),
+        (("run", "photos", "--method", "sdkdd"), "did you mean sdkd"),
+        (("run", "photos", "--method", "sdkd("), "not written right"),
+        (("run", "photos", "--method", "naive", "--memory", "1M"), "keeps nothing of the past"),
+        (("run", "photos", "--memory", "lots"), "no number of bytes"),
+        (("run", "photos", "--kind", "domain"), "did you mean domains"),
+        (("run", "photos", "--set", "training.epoch=1"), "did you mean training.epochs"),
+        (("run", "photos", "--recogniser", "sdkd_tini"), "did you mean sdkd_tiny"),
+        (("run", "photos", "--epoch", "1"), "--epochs"),
+        (("run", "--resume"), "--output"),
+        (("learn", "runs/none", "photos"), "folder holds no learner"),
+        (("learn", "runs/none"), "NEW_DIR"),
+        (("predict", "photos", "--model", "nothing"), "no such recogniser"),
+        (("compare", "runs/none"), "no results yet"),
+        (("export", "runs/none", "--output", "m.onnx"), "no such recogniser"),
+        (("export", "runs/none", "--output", "m.txt"), ".onnx"),
+    ],
+)
+def test_k02_a_wrong_command_starts_nothing_and_exits_2_with_one_line(words, said, typed, three, tmp_path):
+    (tmp_path / "photos").symlink_to(three)
+    code, out, err = typed(*words)
+
+    assert code == 2, err
+    assert out == ""
+    assert said in err
+    assert re.fullmatch(r"standout: error: [^\n]*\n", err)
+    assert not (tmp_path / "runs" / "photos-sdkd" / "recipe.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("0", 0), ("5500000", 5500000), ("5.5M", 5500000), ("2MiB", 2 << 20), ("1.5kB", 1500)]
+)
+def test_bytes_are_written_as_people_write_them(text, count):
+    from standout.cli.lifelong.shared import Bytes
+
+    assert Bytes().convert(text, None, None) == count
+
+
+def test_every_shipped_recipe_is_whole_and_builds_what_it_names():
+    names = {path.stem for path in shipped_recipes("lifelong")}
+    assert names == {"yang2019_sdkd", "yang2019_plain", "yang2019_plain_distilled", "yang2019_vgg16"}
+    page = (Path(__file__).parents[2] / "docs" / "lifelong.md").read_text()
+    for name in names:
+        recipe = check_lifelong(read_recipe(name, "lifelong"))
+        assert recipe.network.name in RECOGNISERS
+        build_method(recipe.method)
+        assert f"`{name}`" in page
+        assert check_lifelong(tomllib.loads(as_toml(recipe))) == recipe
