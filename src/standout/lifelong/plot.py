@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from standout.evaluate.plots import COLOURS
 from standout.lifelong.measures import AccuracyMatrix
-from standout.train.plot import COLOURS, INK, SOFT, dress
+from standout.train.plot import INK, SOFT, dress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
