@@ -6,6 +6,7 @@ from eval_sets import make_pictures, shapes, write
 
 from standout.evaluate import Rules, compare, find_significance, report_page
 
+expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 KEYS = ("mae", "f_max", "s")
 METHODS = {"near": 0.1, "far": 0.6, "between": 0.35}
@@ -99,7 +100,7 @@ def test_curves_follow_set_method_and_threshold(page, comparison):
         assert page.locator(f"#chart-{chart} polyline").count() == 2
     page.locator("#curve-set").select_option("PASCAL-S")
     page.locator("#threshold").fill("77")
-    page.wait_for_function("document.querySelector('#at-threshold caption').textContent.includes('threshold 77')")
+    expect(page.locator("#at-threshold caption")).to_contain_text("threshold 77")
     rows = page.locator("#at-threshold tbody tr").all_inner_texts()
     assert [row.split("\t")[0] for row in rows] == ["near", "between"]
     for row in rows:
@@ -127,7 +128,9 @@ def test_pictures_of_a_group_are_shown_in_their_order(page, comparison):
 
 def colours(page):
     """Return how many pixels of the first map's errors are found, found wrongly, missed; by their colours."""
-    page.wait_for_function("document.querySelector('#picture-grid canvas').dataset.painted === `errors ${threshold()}`")
+    # Not wait_for_function, whose program the page's policy forbids.
+    painted = f"errors {page.locator('#threshold').input_value()}"
+    expect(page.locator("#picture-grid canvas").first).to_have_attribute("data-painted", painted)
     return page.locator("#picture-grid canvas").first.evaluate(
         """canvas => {
             const copy = document.createElement("canvas");

@@ -163,11 +163,13 @@ const score = (picture, method) => `${data.measure} ${picture.values[method].toF
 const view = () => document.querySelector("input[name=view]:checked").value;
 const group = () => document.querySelector("input[name=group]:checked").value;
 
+const shows = new WeakMap();  // canvas: its picture and method
 function canvasOf(picture, method, how) {
   const canvas = make("canvas", {
     width: picture.size[0], height: picture.size[1], role: "img",
     "aria-label": `${how === "map" ? "Map" : "Errors"} of ${method}, ${picture.name}`,
   });
+  shows.set(canvas, [picture, method]);
   paint(canvas, picture, method, how);
   return canvas;
 }
@@ -231,9 +233,7 @@ function setThreshold(value) {
   waiting = requestAnimationFrame(() => {
     drawCurves();
     if ($("picture-grid") && view() === "errors") {
-      const canvases = $("picture-grid").querySelectorAll("canvas");
-      const shown = picturesShown().flatMap((picture) => methodsOn().map((method) => [picture, method]));
-      canvases.forEach((canvas, at) => paint(canvas, ...shown[at], "errors"));
+      for (const canvas of $("picture-grid").querySelectorAll("canvas")) paint(canvas, ...shows.get(canvas), "errors");
     }
   });
 }
