@@ -24,7 +24,7 @@ folder, own, other = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 (folder / f"ready-{own}").touch()
 for number in range(20):
     run = folder / str(number)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 200
     while not (folder / f"go-{number}").exists() and time.monotonic() < until:
         pass
     try:
@@ -46,12 +46,12 @@ def test_t07_of_twenty_raced_pairs_each_has_one_winner_and_names_it(tmp_path):
         time.sleep(0.005)
     for number in range(20):
         (tmp_path / f"go-{number}").touch()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 200
         while len(list(tmp_path.glob(f"{number}-*"))) < 2:
             assert time.monotonic() < until
             time.sleep(0.001)
 
-    assert [racer.wait(30) for racer in racers.values()] == [0, 0]
+    assert [racer.wait(200) for racer in racers.values()] == [0, 0]
     for number in range(20):
         ended = sorted(path.name.split("-")[2] for path in tmp_path.glob(f"{number}-*"))
         assert ended == ["held", "refused"]
@@ -166,7 +166,7 @@ def test_t15_a_kill_while_old_checkpoints_go_leaves_the_new_ones_whole(tmp_path)
         folder = tmp_path / str(number)
         process = subprocess.Popen([sys.executable, "-c", PRUNE, str(folder)], stdout=subprocess.PIPE)
         process.stdout.readline()
-        until = time.monotonic() + 60
+        until = time.monotonic() + 200
         while len(checkpoint.listed(folder) if folder.is_dir() else []) < 3:
             assert time.monotonic() < until
         time.sleep(0.05 * number)
@@ -305,7 +305,7 @@ with StopOnSignal(float(sys.argv[1])) as stop:
 @pytest.mark.parametrize(("echo", "code", "said"), [("0", 143, ""), ("60", 0, "15\nalive\n"), ("0.2", 143, "15\n")])
 def test_t06_a_second_signal_leaves_at_once_unless_it_is_the_first_passed_on(echo, code, said):
     ran = subprocess.run(
-        [sys.executable, "-c", ECHO, echo, "0.5"], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", ECHO, echo, "0.5"], capture_output=True, text=True, check=False, timeout=300
     )
 
     assert (ran.returncode, ran.stdout) == (code, said)
