@@ -56,6 +56,7 @@ ROWS = {
     "naive": Row("naive"),
     "sdkd": Row("sdkd"),
     "sdkd, lambda1 0.1": Row("sdkd", {"lambda1": 0.1}),
+    "sdkd, element means": Row("sdkd", {"ft_reduction": "mean", "st_reduction": "mean"}),
     "cumulative": Row("cumulative"),
     "lwf": Row("lwf"),
     "ewc": Row("ewc"),

@@ -355,7 +355,9 @@ def test_learning_goes_on_with_new_folders_and_new_classes(three, sdkd, tmp_path
     changes = json.loads((kept / "manifest.json").read_text())["changes"]
     assert [change["field"] for change in changes] == ["training.epochs"]
     with pytest.raises(StandoutError, match=r"keep it, or pass --override optimiser\.rate"):
-        learn(None, None, kept, settings={**settings_for("sdkd"), "optimiser": {"rate": 0.5}}, resume=True)
+        learn(
+            None, None, kept, settings={**settings_for("sdkd"), "optimiser": {"name": "sgd", "rate": 0.5}}, resume=True
+        )
 
 
 def test_learning_goes_on_where_the_old_pictures_are_gone(tmp_path):

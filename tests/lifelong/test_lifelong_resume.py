@@ -88,6 +88,17 @@ def test_an_experience_that_is_still_to_be_learnt_may_not_be_gone(growing, tmp_p
     assert moved.matrix.holes() == []  # the same pictures under another path are the same stream
 
 
+def test_a_changed_list_of_classes_is_refused_by_name_on_resume(growing, tmp_path):
+    root = tmp_path / "s"
+    shutil.copytree(growing, root)
+    settings = settings_for("naive", training={"epochs": 1})
+    learn(root, "naive", tmp_path / "run", settings=settings, shown=StopsAt(3))
+    (root / "office" / "cup").rename(root / "office" / "bowl")
+
+    with pytest.raises(StandoutError, match="setting differs from the run's: experience 2 was"):
+        learn(root, "naive", tmp_path / "run", settings=settings, resume=True)
+
+
 def test_l03_a_picture_in_memory_that_has_changed_is_refused_by_name(growing, tmp_path):
     root = tmp_path / "s"
     shutil.copytree(growing, root)

@@ -126,11 +126,12 @@ class Session:
         """Let the method prepare, then make room for new classes and start a new optimiser."""
         state = self.state
         self.shown.line(f"experience {self._place()} {experience.name}: {len(experience.training)} pictures")
+        began = time.monotonic()  # what a method does before and after the steps counts as learning too
         self.method.begin(state.network, self._meeting())
         new = [name for name in experience.classes() if name not in state.network.classes]
         state.network.grow(new, seed=self._own_seed())
         state.make_optimiser(self.recipe.optimiser)
-        state.begun, state.seconds = True, 0.0
+        state.begun, state.seconds = True, time.monotonic() - began
 
     def _learn_experience(self) -> None:
         """Make the steps that are left of an experience."""
@@ -240,8 +241,10 @@ class Session:
                 self.shown.line(f"{other.name} has {of} of classes that were not met yet")
         held_out = self._accuracy(self.stream.held_out)
         state.network.eval().requires_grad_(True)
+        began = time.monotonic()
         self.method.end(state.network, self._meeting())
         self._remember()
+        state.seconds += time.monotonic() - began
         row = {
             "name": experience.name,
             "accuracies": accuracies,
