@@ -13,17 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import py_sod_metrics
+from measure_classes import flattened, step_classes
 from measure_pairs import pairs
-from peer_measures import (
-    CURVES,
-    LIMIT,
-    NUMBERS,
-    PEER_PROTOCOLS,
-    exception,
-    flattened,
-    peer_score,
-    step_classes,
-)
+from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
 
 from standout.metrics import score_picture
 

@@ -23,17 +23,9 @@ from typing import Any
 
 import numpy as np
 import py_sod_metrics
+from measure_classes import flattened, step_classes
 from measure_pairs import Pair, pairs
-from peer_measures import (
-    CURVES,
-    LIMIT,
-    NUMBERS,
-    PEER_PROTOCOLS,
-    exception,
-    flattened,
-    peer_score,
-    step_classes,
-)
+from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
 
 import standout
 from standout.data.pairs import find_pairs

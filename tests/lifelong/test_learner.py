@@ -228,17 +228,19 @@ def test_l01_an_empty_experience_is_refused_before_anything_starts(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+class Told(list):
+    """The lines that a run shows."""
+
+    def line(self, text):
+        self.append(text)
+
+    def step(self, *_):
+        pass
+
+
 def test_l02_a_class_that_was_never_met_is_reported_and_never_found(growing, tmp_path):
-    told = []
-
-    class Told:
-        def line(self, text):
-            told.append(text)
-
-        def step(self, *_):
-            pass
-
-    learnt = run(growing, "naive", tmp_path / "run", tables={"training": {"epochs": 1}}, shown=Told())
+    told = Told()
+    learnt = run(growing, "naive", tmp_path / "run", tables={"training": {"epochs": 1}}, shown=told)
 
     assert "street has 1 of 4 pictures to be tested on of classes that were not met yet" in told
     assert learnt.matrix.values[0, 2] <= 0.75
@@ -301,16 +303,8 @@ def test_what_cannot_be_run_is_refused_by_name(method, tables, words, three, tmp
 
 
 def test_l05_the_memory_is_bounded_and_its_size_is_said(three, tmp_path):
-    told = []
-
-    class Told:
-        def line(self, text):
-            told.append(text)
-
-        def step(self, *_):
-            pass
-
-    run(three, "replay", tmp_path / "run", tables={"training": {"epochs": 1}}, shown=Told())
+    told = Told()
+    run(three, "replay", tmp_path / "run", tables={"training": {"epochs": 1}}, shown=told)
 
     said = f"memory: 8 pictures, {MEMORY} of {MEMORY} bytes"
     assert told.count(said) == 3

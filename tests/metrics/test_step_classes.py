@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measure_classes import flattened, step_classes
 from measure_inputs import pairs, stored_pairs
 
 from standout.metrics import pysodmetrics
@@ -14,43 +15,12 @@ MODES = {"with_dynamic": True, "with_adaptive": True, "with_binary": True}
 HANDLERS = [name for name in pysodmetrics.__all__ if name.endswith("Handler")]
 
 
-def flattened(results, before=""):
-    flat = {}
-    for name, value in results.items():
-        whole = f"{before} {name}".strip()
-        flat.update(flattened(value, whole) if isinstance(value, dict) else {whole: np.asarray(value)})
-    return flat
-
-
-def step_classes():
-    """One object of each class, under the names that the frozen figures have."""
-    found = {
-        "MAE": pysodmetrics.MAE(),
-        "Smeasure": pysodmetrics.Smeasure(),
-        "Smeasure alpha 0.3": pysodmetrics.Smeasure(alpha=0.3),
-        "Emeasure": pysodmetrics.Emeasure(),
-        "Fmeasure": pysodmetrics.Fmeasure(),
-        "Fmeasure beta 1": pysodmetrics.Fmeasure(beta=1),
-        "WeightedFmeasure": pysodmetrics.WeightedFmeasure(),
-        "WeightedFmeasure beta 0.3": pysodmetrics.WeightedFmeasure(beta=0.3),
-    }
-    for by_sample in (True, False):
-        handlers = {
-            name: getattr(pysodmetrics, name)(**MODES, sample_based=by_sample)
-            for name in HANDLERS
-            if name != "KappaHandler"
-        }
-        handlers["FmeasureHandler beta 1"] = pysodmetrics.FmeasureHandler(**MODES, sample_based=by_sample, beta=1)
-        found[f"FmeasureV2 {'by picture' if by_sample else 'of all'}"] = pysodmetrics.FmeasureV2(handlers)
-    return found
-
-
 def test_every_class_gives_the_frozen_figures_of_the_original():
     with np.load(Path(__file__).with_name("reference_classes.npz")) as archive:
         expected = dict(archive)
     taken = expected.pop("pairs").tolist()
     assert len(taken) >= 40
-    measures = step_classes()
+    measures = step_classes(pysodmetrics)
     stored = list(stored_pairs())
     for at in taken:
         _, map_, mask = stored[at]
@@ -144,7 +114,7 @@ def test_without_normalising_a_map_is_taken_as_it_is():
 
 
 def test_results_before_the_first_picture_are_refused():
-    for name, measure in step_classes().items():
+    for name, measure in step_classes(pysodmetrics).items():
         with pytest.raises(ValueError, match="no picture"):
             measure.get_results()
         assert name
@@ -164,7 +134,7 @@ def test_results_before_the_first_picture_are_refused():
     ],
 )
 def test_what_is_no_map_or_mask_is_refused_by_name(map_, mask, kind, words):
-    for measure in step_classes().values():
+    for measure in step_classes(pysodmetrics).values():
         with pytest.raises(kind, match=words):
             measure.step(map_, mask)
 

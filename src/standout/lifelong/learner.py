@@ -77,7 +77,7 @@ def learn(
         run.begin(resume)
         session = _open(
             recipe, chosen, run, known, device,
-            overrides=overrides, command=command, stop=stop, shown=shown or Silent(), warn=warn,
+            overrides=overrides, command=command, stop=stop, shown=Silent() if shown is None else shown, warn=warn,
         )  # fmt: skip
         try:
             return session.work()

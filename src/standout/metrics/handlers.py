@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ class Confusion(NamedTuple):
     missed: NDArray[Any]
 
 
-class Handler:
+class Handler(ABC):
     """One measure over many pictures.
 
     Parameters
@@ -44,9 +45,9 @@ class Handler:
         shapes = {"dynamic": (THRESHOLDS,), "adaptive": (), "binary": () if sample_based else (4,)}
         self._sums = {name: ExactSum(shape) for name, shape in shapes.items() if wanted[name]}
 
+    @abstractmethod
     def value(self, of: Confusion) -> Floats:
         """Return the measure; 0 where it would divide by 0."""
-        raise NotImplementedError
 
     def add(self, found: Mapping[str, Found], foreground: int, pixels: int) -> None:
         """Add one picture by what was found in it."""

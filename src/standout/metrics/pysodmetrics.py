@@ -8,6 +8,7 @@ that no value is NaN; a bool mask is a mask; kappa is Cohen's; and asking for re
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,7 +87,7 @@ def _in_range(pred: NDArray[Any]) -> NDArray[Any]:
     return pred / _BYTE if whole or (np.issubdtype(pred.dtype, np.floating) and pred.max() > 1) else pred
 
 
-class _Measure:
+class _Measure(ABC):
     """A running mean of what one picture gives."""
 
     _length = 1
@@ -112,8 +113,9 @@ class _Measure:
         self._sum.add(self._of(_Pair(pred, gt, normalize)))
         self._count += 1
 
+    @abstractmethod
     def _of(self, pair: _Pair) -> Floats:
-        raise NotImplementedError
+        """Return what is summed for one picture."""
 
     def _mean(self) -> Floats:
         if self._count == 0:

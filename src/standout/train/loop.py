@@ -98,7 +98,7 @@ def train(
     if not processes.first:
         shown, warn = Silent(), _silent
     with processes.agreed():
-        session = _Session(recipe, shown or Silent(), warn, resume, processes)
+        session = _Session(recipe, Silent() if shown is None else shown, warn, resume, processes)
     with contextlib.ExitStack() as held:
         with processes.agreed():
             # A record lock belongs to one process; the first holds the folder for all.
