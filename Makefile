@@ -40,7 +40,7 @@ interop: .venv-interop/installed
 fuzz: .venv/installed
 	$(BIN)/python benchmarks/fuzz_kernel.py --seconds 60
 
-.venv/installed: pyproject.toml constraints.txt setup.py src/standout/metrics/_kernel.c
+.venv/installed: pyproject.toml constraints.txt setup.py $(wildcard src/kernel/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "standout needs Python 3.11 or later: make PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv

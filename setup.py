@@ -4,6 +4,7 @@ The kernel is optional: where no compiler is, the build says so and the measures
 """
 
 import os
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -15,7 +16,8 @@ setup(
     ext_modules=[
         Extension(
             "standout.metrics._kernel",
-            ["src/standout/metrics/_kernel.c"],
+            sorted(glob("src/kernel/*.c")),
+            depends=["src/kernel/kernel.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=FLAGS,
             py_limited_api=True,

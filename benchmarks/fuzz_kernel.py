@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "src" / "standout" / "metrics" / "_kernel.c"
-FLAGS = ("-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fno-omit-frame-pointer")
+SOURCES = sorted((ROOT / "src" / "kernel").glob("*.c"))
+FLAGS = ("-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-fno-omit-frame-pointer")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -35,7 +35,7 @@ def build(folder: Path) -> tuple[Path, dict[str, str]]:
     library = folder / "_kernel.abi3.so"
     include = sysconfig.get_paths()["include"]
     subprocess.run(
-        ["gcc", *FLAGS, *SANITIZERS, "-fPIC", "-shared", f"-I{include}", str(SOURCE), "-o", str(library), "-lm"],
+        ["gcc", *FLAGS, *SANITIZERS, "-fPIC", "-shared", f"-I{include}", *map(str, SOURCES), "-o", str(library), "-lm"],
         check=True,
     )
     runtime = [

@@ -1,4 +1,4 @@
-"""The compiled loops (`_kernel.c`). Arrays are C-contiguous; whatever does not fit raises TypeError or ValueError."""
+"""The compiled loops (`src/kernel`). Arrays are C-contiguous; whatever does not fit raises TypeError or ValueError."""
 
 import numpy as np
 from numpy.typing import NDArray
