@@ -53,70 +53,6 @@ static void columns_from_above(int16_t *vertical, Py_ssize_t i, Py_ssize_t width
     }
 }
 
-/* One column's nearest foreground pixel, as a parabola over the row: squared distance (j - column)^2 + rise. */
-typedef struct {
-    double height; /* rise + column^2 */
-    double start;  /* nearer than the parabola before it to the right of this */
-    int32_t column, rise;
-} Parabola;
-
-typedef struct {
-    Parabola *stack;
-    int32_t *marks;         /* for each column of the gap, the last parabola that starts there */
-    const double *half;     /* 1 / (2 n) */
-} Room;
-
-/* Writes the squared distances, FAR_SQUARED at most, of the gap [begin, end) of one row between foreground pixels.
-
-   No column beyond the gap's ends can be nearer than these ends. The lower envelope of the columns' parabolas is
-   built from left to right (Felzenszwalb and Huttenlocher 2012). A crossing computed slightly beside a whole number
-   changes nothing: there both parabolas give the same distance. */
-static void measure_gap(const int16_t *vertical, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t first, Py_ssize_t last,
-                        const Room *room, int32_t *squared)
-{
-    Parabola *stack = room->stack;
-    int32_t *marks = room->marks;
-    Py_ssize_t top = -1;
-    first = first > begin - 1 ? first : begin - 1;
-    last = last < end ? last : end;
-    for (Py_ssize_t u = first; u <= last; u++) {
-        int32_t rise = vertical[u];
-        if (rise >= FAR)
-            continue;
-        rise *= rise;
-        double height = (double)rise + (double)u * (double)u, start = (double)(begin - 1);
-        while (top >= 0) {
-            start = (height - stack[top].height) * room->half[u - stack[top].column];
-            if (start > stack[top].start)
-                break;
-            top--;
-            start = (double)(begin - 1);
-        }
-        if (start < (double)(end - 1)) {
-            top++;
-            stack[top].height = height;
-            stack[top].start = start;
-            stack[top].column = (int32_t)u;
-            stack[top].rise = rise;
-        }
-    }
-    if (top < 0) {
-        for (Py_ssize_t j = begin; j < end; j++)
-            squared[j] = FAR_SQUARED;
-        return;
-    }
-    memset(marks, 0, (size_t)(end - begin) * sizeof *marks);
-    for (Py_ssize_t k = 1; k <= top; k++)
-        marks[(Py_ssize_t)(stack[k].start + 1) - begin] = (int32_t)k;
-    int32_t nearest = 0;
-    for (Py_ssize_t j = begin; j < end; j++) {
-        nearest = marks[j - begin] > nearest ? marks[j - begin] : nearest;
-        int64_t apart = j - stack[nearest].column;
-        int64_t distance = apart * apart + stack[nearest].rise;
-        squared[j] = distance < FAR_SQUARED ? (int32_t)distance : FAR_SQUARED;
-    }
-}
-
 /* Offsets (row, column) with squared length 1 to RING_SQUARED, by length, then leftmost, then topmost. */
 typedef struct {
     int8_t row, column;
@@ -140,7 +76,7 @@ void fill_offsets(void)
 
 /* The foreground pixel at that squared distance: among equals the leftmost column, then the topmost row. */
 static Py_ssize_t nearest_pixel(const uint8_t *mask, Py_ssize_t height, Py_ssize_t width, Py_ssize_t i, Py_ssize_t j,
-                                int32_t squared)
+                                int64_t squared)
 {
     for (int at = 0; at < offset_counts[squared]; at++) {
         Py_ssize_t row = i + offsets[squared][at].row, column = j + offsets[squared][at].column;
@@ -150,22 +86,96 @@ static Py_ssize_t nearest_pixel(const uint8_t *mask, Py_ssize_t height, Py_ssize
     return i * width + j; /* only where another thread changed the mask meanwhile */
 }
 
-static int measure_distances(const uint8_t *mask, Py_ssize_t height, Py_ssize_t width, const uint16_t *classes,
-                             uint16_t *out, Indices *ring, Indices *nearest, Py_ssize_t box[4])
+/* One column's nearest foreground pixel, as a parabola over the row: squared distance (j - column)^2 + rise. */
+typedef struct {
+    double height; /* rise + column^2 */
+    double start;  /* nearer than the parabola before it to the right of this */
+    int32_t column, rise;
+} Parabola;
+
+/* Where a parabola becomes the nearest; `next` is its column plus 1, so that nothing is 0. */
+typedef struct {
+    int32_t next, rise;
+} Mark;
+
+typedef struct {
+    const uint8_t *mask; /* zeros and ones */
+    Py_ssize_t height, width;
+    const uint16_t *classes; /* of each squared distance up to FAR_SQUARED */
+    uint16_t *out;
+    Indices *ring, *nearest;
+    Py_ssize_t first, last; /* the columns that hold foreground lie in [first, last] */
+    int16_t *vertical;      /* distances within each column */
+    Parabola *stack;
+    Mark *marks;  /* one for each column of a gap */
+    double *half; /* 1 / (2 n) */
+} Walk;
+
+/* Writes the classes of the gap [begin, end) of row `i` between foreground pixels, and adds to the ring; -1 without
+   memory.
+
+   No column beyond the gap's ends can be nearer than these ends. The lower envelope of the columns' parabolas is
+   built from left to right (Felzenszwalb and Huttenlocher 2012). A crossing computed slightly beside a whole number
+   changes nothing: there both parabolas give the same distance. */
+static int measure_gap(const Walk *w, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end)
 {
-    int16_t *vertical = malloc((size_t)(height * width) * sizeof *vertical);
-    Parabola *stack = malloc((size_t)(width + 1) * sizeof *stack);
-    int32_t *marks = malloc((size_t)width * sizeof *marks), *squared = malloc((size_t)width * sizeof *squared);
-    double *half = malloc((size_t)(width + 1) * sizeof *half);
-    int failed = !vertical || !stack || !marks || !squared || !half;
-    if (failed)
-        goto done;
-    half[0] = 0;
-    for (Py_ssize_t n = 1; n <= width; n++)
-        half[n] = 0.5 / (double)n;
-    Room room = {stack, marks, half};
-    columns_from_below(mask, height, width, vertical);
-    Py_ssize_t first = width, last = -1; /* columns that hold foreground */
+    const int16_t *vertical = w->vertical + i * w->width;
+    const uint16_t *classes = w->classes;
+    uint16_t *out = w->out + i * w->width;
+    const double *half = w->half, left = (double)(begin - 1), right = (double)(end - 1);
+    Parabola *stack = w->stack, above = {0, 0, 0, 0}; /* the stack's top */
+    Mark *marks = w->marks;
+    Py_ssize_t top = -1, first = w->first > begin - 1 ? w->first : begin - 1, last = w->last < end ? w->last : end;
+    for (Py_ssize_t u = first; u <= last; u++) {
+        int32_t rise = vertical[u];
+        if (rise >= FAR)
+            continue;
+        rise *= rise;
+        double height = (double)rise + (double)u * (double)u, start = left;
+        while (top >= 0) {
+            start = (height - above.height) * half[u - above.column];
+            if (start > above.start)
+                break;
+            start = left;
+            if (--top >= 0)
+                above = stack[top];
+        }
+        if (start < right) {
+            above.height = height;
+            above.start = start;
+            above.column = (int32_t)u;
+            above.rise = rise;
+            stack[++top] = above;
+        }
+    }
+    if (top < 0) {
+        for (Py_ssize_t j = begin; j < end; j++)
+            out[j] = classes[FAR_SQUARED];
+        return 0;
+    }
+    memset(marks, 0, (size_t)(end - begin) * sizeof *marks);
+    for (Py_ssize_t k = 1; k <= top; k++) {
+        Mark *mark = marks + ((Py_ssize_t)(stack[k].start + 1) - begin);
+        mark->next = stack[k].column + 1;
+        mark->rise = stack[k].rise;
+    }
+    Mark nearest = {stack[0].column + 1, stack[0].rise};
+    for (Py_ssize_t j = begin; j < end; j++) {
+        Mark here = marks[j - begin];
+        nearest = here.next ? here : nearest;
+        int64_t apart = j + 1 - nearest.next, squared = apart * apart + nearest.rise;
+        out[j] = classes[squared < FAR_SQUARED ? squared : FAR_SQUARED];
+        if (squared <= RING_SQUARED && (append(w->ring, i * w->width + j) ||
+                                        append(w->nearest, nearest_pixel(w->mask, w->height, w->width, i, j, squared))))
+            return -1;
+    }
+    return 0;
+}
+
+/* The foreground's box: top, bottom, left and right, of which bottom and right lie beyond it. */
+static void find_box(const uint8_t *mask, Py_ssize_t height, Py_ssize_t width, Py_ssize_t box[4])
+{
+    Py_ssize_t first = width, last = -1;
     box[0] = height;
     box[1] = 0;
     for (Py_ssize_t i = 0; i < height; i++) {
@@ -184,34 +194,49 @@ static int measure_distances(const uint8_t *mask, Py_ssize_t height, Py_ssize_t 
     }
     box[2] = first;
     box[3] = last + 1;
-    for (Py_ssize_t i = 0; i < height && !failed; i++) {
-        const uint8_t *row = mask + i * width;
-        uint16_t *out_row = out + i * width;
+}
+
+static int measure_rows(const Walk *w)
+{
+    for (Py_ssize_t i = 0; i < w->height; i++) {
+        const uint8_t *row = w->mask + i * w->width;
+        uint16_t *out = w->out + i * w->width;
         if (i)
-            columns_from_above(vertical, i, width);
-        Py_ssize_t j = 0;
-        while (j < width && !failed) {
-            if (row[j]) {
-                out_row[j++] = classes[0];
-                continue;
-            }
-            const uint8_t *stop = memchr(row + j, 1, (size_t)(width - j));
-            Py_ssize_t end = stop ? stop - row : width;
-            measure_gap(vertical + i * width, j, end, first, last, &room, squared);
-            for (; j < end; j++) {
-                out_row[j] = classes[squared[j]];
-                if (squared[j] <= RING_SQUARED)
-                    failed = failed || append(ring, i * width + j) ||
-                             append(nearest, nearest_pixel(mask, height, width, i, j, squared[j]));
-            }
+            columns_from_above(w->vertical, i, w->width);
+        for (Py_ssize_t j = 0, end; j < w->width; j = end) {
+            const int foreground = row[j];
+            const uint8_t *stop = memchr(row + j, !foreground, (size_t)(w->width - j));
+            end = stop ? stop - row : w->width;
+            if (!foreground && measure_gap(w, i, j, end))
+                return -1;
+            for (Py_ssize_t k = j; foreground && k < end; k++)
+                out[k] = w->classes[0];
         }
     }
-done:
-    free(vertical);
-    free(stack);
-    free(marks);
-    free(squared);
-    free(half);
+    return 0;
+}
+
+static int measure_distances(const uint8_t *mask, Py_ssize_t height, Py_ssize_t width, const uint16_t *classes,
+                             uint16_t *out, Indices *ring, Indices *nearest, Py_ssize_t box[4])
+{
+    find_box(mask, height, width, box);
+    Walk w = {mask, height, width, classes, out, ring, nearest, box[2], box[3] - 1, NULL, NULL, NULL, NULL};
+    w.vertical = malloc((size_t)(height * width) * sizeof *w.vertical);
+    w.stack = malloc((size_t)(width + 1) * sizeof *w.stack);
+    w.marks = malloc((size_t)width * sizeof *w.marks);
+    w.half = malloc((size_t)(width + 1) * sizeof *w.half);
+    int failed = !w.vertical || !w.stack || !w.marks || !w.half;
+    if (!failed) {
+        w.half[0] = 0;
+        for (Py_ssize_t n = 1; n <= width; n++)
+            w.half[n] = 0.5 / (double)n;
+        columns_from_below(mask, height, width, w.vertical);
+        failed = measure_rows(&w);
+    }
+    free(w.vertical);
+    free(w.stack);
+    free(w.marks);
+    free(w.half);
     return failed;
 }
 

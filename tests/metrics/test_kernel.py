@@ -14,8 +14,9 @@ from measure_inputs import pairs, stored_pairs
 from oracles import measures as oracle
 from standout.metrics import PROTOCOLS, SaliencyMeasures, kernel, mask_weights, score_picture
 from standout.metrics.counts import centroid
+from standout.metrics.distances import FAR
 from standout.metrics.sums import ExactSum
-from standout.metrics.weighted import FAR, distance_classes, window_taps
+from standout.metrics.weighted import distance_classes, window_taps
 
 LARGE = st.tuples(st.integers(1, 40), st.integers(1, 40))
 BUILT = kernel.compiled

@@ -16,18 +16,13 @@ from numpy.typing import NDArray
 
 from standout.metrics.counts import Floats
 from standout.metrics.curves import EPSILON
+from standout.metrics.distances import FAR, REACH, nearest_pixels, squared_distances
 from standout.metrics.kernel import kernel_for
 
 BETA_SQUARED = 1.0
-REACH = 3
-"""Half the width of the 7 x 7 Gaussian window."""
 SIGMA = 5.0
 HALF_DISTANCE = 5.0
 """Distance in pixels at which a background error has lost half of what it can still gain in weight."""
-FAR = 270
-"""From here on `exp(ln(0.5) / 5 * distance)` is below the last bit of the weight, which is exactly 2."""
-ROWS_AT_ONCE = 64
-STEPS_AT_ONCE = 8
 
 
 class DistanceClasses(NamedTuple):
@@ -100,16 +95,11 @@ def mask_weights(mask: NDArray[np.bool_]) -> MaskWeights:
         classes = np.empty(mask.shape, np.uint16)
         ring, nearest, box = kernel.distances(np.ascontiguousarray(mask), of_squared, classes)
         return MaskWeights(classes, np.frombuffer(ring, np.intp), np.frombuffer(nearest, np.intp), box)
-    above, below = _nearest_rows(mask)
-    rows = np.arange(mask.shape[0], dtype=np.int32)[:, None]
-    squared = np.minimum(_squared_distances(np.minimum(rows - above, below - rows)), FAR * FAR)
-    near = np.flatnonzero((squared > 0) & (squared <= 2 * REACH * REACH))
+    squared = squared_distances(mask)
     held_rows, held_columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     corners = (held_rows[0], held_rows[-1] + 1, held_columns[0], held_columns[-1] + 1)
     top, bottom, left, right = (int(corner) for corner in corners)
-    return MaskWeights(
-        of_squared[squared], near, _nearest_of(near, mask.shape[1], above, below), (top, bottom, left, right)
-    )
+    return MaskWeights(of_squared[squared], *nearest_pixels(mask, squared), (top, bottom, left, right))
 
 
 def weighted_f(
@@ -202,65 +192,3 @@ def _windowed(padded: Floats) -> Floats:
     at = [padded[step : step + length] for step in range(2 * REACH + 1)]
     outer, second, inner, centre = window_taps()
     return np.asarray(outer * (at[0] + at[6]) + second * (at[1] + at[5]) + inner * (at[2] + at[4]) + centre * at[3])
-
-
-def _nearest_rows(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return for each pixel the row of the next foreground pixel of its column, upwards and downwards.
-
-    Where there is none the row lies `FAR + H` away, farther than any distance that matters.
-    """
-    height = mask.shape[0]
-    none = FAR + 2 * height
-    rows = np.arange(height, dtype=np.int32)[:, None]
-    above = np.maximum.accumulate(np.where(mask, rows, np.int32(-none)), axis=0)
-    below = np.minimum.accumulate(np.where(mask, rows, np.int32(none))[::-1], axis=0)[::-1]
-    return above, below
-
-
-def _squared_distances(vertical: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the exact squared distance to the foreground, from the distances within each column.
-
-    Distances of `FAR` and beyond may come out too large; their weight is the same.
-    """
-    height, width = vertical.shape
-    squared = np.minimum(vertical, 2 * FAR) ** 2
-    # Only columns that hold foreground can be where the nearest lies.
-    holding = np.flatnonzero((vertical == 0).any(axis=0))
-    first, last = int(holding[0]), int(holding[-1]) + 1
-    for start in range(0, height, ROWS_AT_ONCE):
-        rows = squared[start : start + ROWS_AT_ONCE]
-        columns = rows[:, first:last].copy()
-        for step in range(1, min(width, FAR)):
-            if step % STEPS_AT_ONCE == 0 and step * step >= rows.max():
-                break
-            reached = columns + step * step
-            here = rows[:, first + step : last + step]
-            np.minimum(here, reached[:, : here.shape[1]], out=here)
-            outside = max(step - first, 0)
-            here = rows[:, first + outside - step : max(last - step, 0)]
-            np.minimum(here, reached[:, outside:], out=here)
-    return squared
-
-
-def _nearest_of(
-    ring: NDArray[np.intp], width: int, above: NDArray[np.int32], below: NDArray[np.int32]
-) -> NDArray[np.intp]:
-    """Return the flat index of the foreground pixel nearest to each ring pixel.
-
-    Among equals the leftmost column wins, then the topmost row: another rule moves weighted F by up to 0.005.
-    A ring pixel lies within `sqrt(18)` of the foreground, so its nearest lies within 4 columns.
-    """
-    row, column = np.divmod(ring, width)
-    best = np.full(ring.shape, np.iinfo(np.int64).max)
-    nearest = np.zeros_like(ring)
-    reach = math.isqrt(2 * REACH * REACH)
-    for step in range(-reach, reach + 1):
-        inside = (column + step >= 0) & (column + step < width)
-        at = np.clip(column + step, 0, width - 1)
-        up, down = above[row, at].astype(np.int64), below[row, at].astype(np.int64)
-        chosen = np.where(row - up <= down - row, up, down)
-        squared = (chosen - row) ** 2 + step * step
-        better = inside & (squared < best)
-        best[better] = squared[better]
-        nearest[better] = (chosen * width + at)[better]
-    return nearest
