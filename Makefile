@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two busy threads in each of two test processes wait for each other most of the time.
 export OMP_NUM_THREADS ?= 1
+FUZZ_SECONDS ?= 60
 
 .PHONY: quickstart test lint reliability interop fuzz clean
 
@@ -36,9 +37,9 @@ interop: .venv-interop/installed
 	.venv-interop/bin/python -m pip install --quiet --editable '.[all,dev,interop]'
 	touch $@
 
-# The measures' C kernel under AddressSanitizer and UBSan, against NumPy's path.
+# The measures' C kernel under AddressSanitizer and UBSan, against NumPy's path; without gcc's sanitizers it says so.
 fuzz: .venv/installed
-	$(BIN)/python benchmarks/fuzz_kernel.py --seconds 60
+	$(BIN)/python benchmarks/fuzz_kernel.py --seconds $(FUZZ_SECONDS)
 
 .venv/installed: pyproject.toml constraints.txt setup.py $(wildcard src/kernel/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

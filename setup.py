@@ -4,7 +4,7 @@ The kernel is optional: where no compiler is, the build says so and the measures
 """
 
 import os
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -16,7 +16,7 @@ setup(
     ext_modules=[
         Extension(
             "standout.metrics._kernel",
-            sorted(glob("src/kernel/*.c")),
+            sorted(path.as_posix() for path in Path("src/kernel").glob("*.c")),
             depends=["src/kernel/kernel.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=FLAGS,

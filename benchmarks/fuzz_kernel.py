@@ -2,9 +2,10 @@
 
     python benchmarks/fuzz_kernel.py --seconds 30
 
-Needs gcc with its sanitizers and Python's headers. The kernel is built in a folder of its own; the sanitizers end the
-process at the first fault. Each round also compares every figure with NumPy's path, bit by bit, and hands the
-functions forged or mis-sized buffers, which they must refuse with an exception.
+Needs gcc with its sanitizers and Python's headers; where one is missing it says so and does nothing. The kernel is
+built in a folder of its own; the sanitizers end the process at the first fault. Each round also compares every figure
+with NumPy's path, bit by bit, and hands the functions forged or mis-sized buffers, which they must refuse with an
+exception.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import importlib.machinery
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -30,6 +32,24 @@ FLAGS = ("-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidd
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
+def missing() -> str | None:
+    """Return what the build lacks here, None where it can run."""
+    if shutil.which("gcc") is None:
+        return "no gcc"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        return "no Python.h"
+    return next((f"no {path.name}" for path in runtimes() if not path.is_absolute()), None)
+
+
+def runtimes() -> list[Path]:
+    """Return the sanitizers' libraries; gcc gives the bare name of one that it does not have."""
+    names = ("libasan.so", "libubsan.so")
+    commands = (["gcc", f"-print-file-name={name}"] for name in names)
+    return [
+        Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()) for command in commands
+    ]
+
+
 def build(folder: Path) -> tuple[Path, dict[str, str]]:
     """Build the kernel with sanitizers; return its file, and the environment that loads it."""
     library = folder / "_kernel.abi3.so"
@@ -38,13 +58,9 @@ def build(folder: Path) -> tuple[Path, dict[str, str]]:
         ["gcc", *FLAGS, *SANITIZERS, "-fPIC", "-shared", f"-I{include}", *map(str, SOURCES), "-o", str(library), "-lm"],
         check=True,
     )
-    runtime = [
-        subprocess.run(["gcc", f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout.strip()
-        for name in ("libasan.so", "libubsan.so")
-    ]
     # The interpreter keeps what it allocates until it ends, which is no leak of the kernel's.
     return library, os.environ | {
-        "LD_PRELOAD": ":".join(runtime),
+        "LD_PRELOAD": ":".join(map(str, runtimes())),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         "PYTHONPATH": str(ROOT / "src"),
@@ -164,6 +180,9 @@ def main() -> None:
     settings = parser.parse_args()
     if settings.library:
         drive(settings.library, settings.seconds, settings.seed)
+        return
+    if lacking := missing():
+        print(f"the kernel was not fuzzed: {lacking} here")
         return
     with tempfile.TemporaryDirectory() as folder:
         library, environment = build(Path(folder))

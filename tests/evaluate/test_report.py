@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,14 +127,43 @@ def test_pictures_have_their_image_mask_and_maps_at_one_size(tmp_path):
         assert picture["values"].keys() == {"a"}
 
 
-def test_parts_put_together_say_that_they_have_no_pictures(studio, tmp_path):
-    for number in (1, 2):
-        text = score_shard(*sources(studio), Shard(number, 2), rules=UNWEIGHTED)
-        (tmp_path / f"{number}.jsonl").write_text(text)
-    merged = merge_shards([tmp_path / "1.jsonl", tmp_path / "2.jsonl"])
-    page = Page(report_page(merged, KEYS))
-    assert any("do not say where their files lie" in text for text in page.texts)
-    assert page.rows == Page(report_page(compare(*sources(studio), rules=UNWEIGHTED), KEYS)).rows
+def merged_page(folder, shards):
+    for number in range(1, shards + 1):
+        text = score_shard(*sources(folder, "ab"), Shard(number, shards), rules=UNWEIGHTED)
+        (folder / f"{number}.jsonl").write_text(text)
+    return lambda: report_page(merge_shards(sorted(folder.glob("*.jsonl"), reverse=True)), KEYS)
+
+
+def test_parts_put_together_make_the_page_of_the_whole(tmp_path, monkeypatch):
+    make_methods(tmp_path, {"a": 0.1, "b": 0.5})
+    monkeypatch.chdir(tmp_path)  # shards that were scored by relative paths are put together elsewhere too
+    page = merged_page(Path(), 3)
+    text = page()
+    assert text == report_page(compare(*sources(tmp_path, "ab"), rules=UNWEIGHTED), KEYS)
+    assert len(Page(text).data["pictures"]) == 10
+    shards = [path.absolute() for path in Path().glob("*.jsonl")]
+    monkeypatch.chdir("/")
+    assert report_page(merge_shards(shards), KEYS) == text
+
+
+def test_parts_whose_files_lie_elsewhere_say_so_and_show_no_pictures(tmp_path):
+    page = merged_page(make_methods(tmp_path, {"a": 0.1, "b": 0.5}), 2)
+    rows = Page(page()).rows
+    (tmp_path / "a").rename(tmp_path / "moved")
+    away = Page(page())
+    assert any(text.startswith("None of the 10 chosen pictures is shown: their masks or maps") for text in away.texts)
+    assert (away.rows, away.data["pictures"]) == (rows, [])
+
+
+def test_a_picture_that_is_no_longer_what_was_scored_is_named_and_not_shown(tmp_path):
+    page = merged_page(make_methods(tmp_path, {"a": 0.1, "b": 0.5}), 2)
+    write(tmp_path / "a" / "ECSSD" / "p0002.png", np.zeros((24, 32), np.uint8))
+    (tmp_path / "masks" / "PASCAL-S" / "p0003.png").unlink()
+    told = Page(page())
+    assert any(text.startswith("2 of 10 are not shown (ECSSD/p0002, PASCAL-S/p0003): ") for text in told.texts)
+    names = {(picture["set"], picture["name"]) for picture in told.data["pictures"]}
+    assert len(names) == 8
+    assert not names & {("ECSSD", "p0002"), ("PASCAL-S", "p0003")}
 
 
 def test_e02_a_partial_report_says_so_first_and_names_all(tmp_path):

@@ -75,7 +75,7 @@ def compare(
     )  # fmt: skip
     comparison = gather(plan, outcomes, rules, attributes_of(tasks, rules, jobs) if attributes else {})
     refuse_incomplete(comparison, allow_missing)
-    return comparison._replace(files=_files(plan, tasks))
+    return comparison._replace(files=files_of(plan, tasks))
 
 
 def tasks_of(plan: Sequence[Planned]) -> list[Task]:
@@ -135,7 +135,8 @@ def score_tasks(
     return outcomes
 
 
-def _files(plan: Sequence[Planned], tasks: Iterable[Task]) -> dict[tuple[str, str], Files]:
+def files_of(plan: Sequence[Planned], tasks: Iterable[Task]) -> dict[tuple[str, str], Files]:
+    """Return where the files of each task lie, by (set, name)."""
     return {
         (task.data, task.name): Files(
             task.mask, task.image, {(plan[at].method, plan[at].run): path for at, path in task.maps}

@@ -96,7 +96,7 @@ class Comparison(NamedTuple):
     """Every series of a comparison: set by set, in each the methods in their order, in each the runs.
 
     attributes : of each picture by (set, name), where they were asked for.
-    files : of each picture by (set, name); a comparison that was put together from shards has none.
+    files : of each picture by (set, name), where they lay when they were scored.
     costs : of the methods whose model files were given, see `standout.evaluate.model_costs`.
     """
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from standout import __version__
+from standout.data.pairs import shown as shown_names
 from standout.errors import printable
 from standout.evaluate.attribute_scores import Block
 from standout.evaluate.comparison import COMPARED, LOWER_IS_BETTER, Comparison
@@ -67,7 +68,7 @@ def report_page(
     partial = partial_mark([series.scored for series in comparison.series])
     notes = comparison_notes(comparison, significance)[1 if partial else 0 :]
     key = deciding_measure(keys)
-    pictures = _pictures(comparison, key)
+    pictures, lost = _pictures(comparison, key)
     further = _further(comparison, keys, significance, notes)
     sections = ["Scores", "Curves", "Pictures", *(name for name, _ in further)]
     return Template(_asset("report.html")).substitute(
@@ -87,7 +88,7 @@ def report_page(
         ),
         scores=_scores(comparison, keys, significance),
         legend=_legend(comparison, significance),
-        pictures=_picture_section(comparison, key, pictures, options),
+        pictures=_picture_section(comparison, key, pictures, lost, options),
         further="".join(body for _, body in further),
         data=_data(comparison, key, pictures),
     )
@@ -164,26 +165,41 @@ def _legend(comparison: Comparison, significance: Significance | None) -> str:
     return escape(" ".join(told))
 
 
-def _pictures(comparison: Comparison, key: str) -> list[dict[str, Any]]:
-    shown = []
+def _pictures(comparison: Comparison, key: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the chosen pictures, and the names of those whose files cannot be shown."""
+    scored = {
+        (series.data, series.method): {picture.name: picture for picture in series.pictures}
+        for series in comparison.series
+        if series.run == 1
+    }
+    shown, lost = [], []
     for chosen in chosen_pictures(comparison, key):
-        files_of = comparison.files.get((chosen.data, chosen.name))
-        addresses = None if files_of is None else picture_addresses(files_of, chosen.name, comparison.rules)
-        if addresses is not None:
+        lie = comparison.files.get((chosen.data, chosen.name))
+        scores = {method: scored[chosen.data, method][chosen.name].score for method in chosen.values}
+        addresses = None if lie is None else picture_addresses(lie, chosen.name, comparison.rules, scores)
+        if addresses is None:
+            lost.append(f"{chosen.data}/{chosen.name}")
+        else:
             addresses["maps"] = {printable(method): address for method, address in addresses["maps"].items()}
             shown.append({
                 "set": printable(chosen.data), "name": printable(chosen.name), "groups": chosen.groups,
                 "values": {printable(method): value for method, value in chosen.values.items()}, **addresses,
             })  # fmt: skip
-    return shown
+    return shown, lost
 
 
-def _picture_section(comparison: Comparison, key: str, pictures: Sequence[Any], options: str) -> str:
+def _picture_section(
+    comparison: Comparison, key: str, pictures: Sequence[Any], lost: Sequence[str], options: str
+) -> str:
+    why = (
+        "their masks or maps could not be read, or are not those that were scored. Make the report on a machine where "
+        "they lie under the paths that they were scored under."
+    )
     if not pictures:
-        return (
-            '<p class="soft">Pictures are shown in the report of the run that scored them: '
-            "parts that were put together do not say where their files lie.</p>"
-        )
+        none = "No picture has a score by every method."
+        told = f"None of the {len(lost)} chosen pictures is shown: {why}" if lost else none
+        return f'<p class="soft">{told}</p>'
+    told = f"{len(lost)} of {len(lost) + len(pictures)} are not shown ({escape(shown_names(lost))}): {why}"
     groups = [
         f'<input type="radio" name="group" value="{value}"{" checked" if value == "worst" else ""}> {words}'
         for value, words in _GROUPS
@@ -195,6 +211,7 @@ def _picture_section(comparison: Comparison, key: str, pictures: Sequence[Any], 
         stretched=", stretched" if comparison.series[0].scored.protocol.stretch else "",
         set_options=options,
         groups="".join(f"<label>{group}</label>" for group in groups),
+        lost=f'<p class="soft">{told}</p>' if lost else "",
     )
 
 

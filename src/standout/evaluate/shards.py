@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from standout import __version__
@@ -13,8 +14,8 @@ from standout.data.layouts import TEST
 from standout.data.pairs import shown
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.evaluate.attributes import Attributes
-from standout.evaluate.compare import attributes_of, score_tasks, tasks_of
-from standout.evaluate.comparison import Comparison, Outcome, Picture, gather, refuse_incomplete
+from standout.evaluate.compare import attributes_of, files_of, score_tasks, tasks_of
+from standout.evaluate.comparison import Comparison, Files, Outcome, Picture, gather, refuse_incomplete
 from standout.evaluate.pairs import Found, Problem
 from standout.evaluate.plan import Planned, plan_comparison
 from standout.evaluate.score import Rules
@@ -63,7 +64,8 @@ def score_shard(
     plan = plan_comparison(maps, masks, part=part)
     tasks = tasks_of(plan)[shard.part - 1 :: shard.parts]
     outcomes = score_tasks(plan, tasks, rules=rules, jobs=jobs, **options)
-    return shard_text(shard, plan, outcomes, rules, attributes_of(tasks, rules, jobs) if attributes else None)
+    measured = attributes_of(tasks, rules, jobs) if attributes else None
+    return shard_text(shard, plan, outcomes, rules, measured, files_of(plan, tasks))
 
 
 def shard_text(
@@ -72,8 +74,12 @@ def shard_text(
     outcomes: Sequence[Sequence[tuple[str, Outcome]]],
     rules: Rules,
     attributes: Mapping[tuple[str, str], Attributes] | None = None,
+    files: Mapping[tuple[str, str], Files] = MappingProxyType({}),
 ) -> str:
-    """Return a scored shard as JSON lines: what the whole comparison is, then each outcome, then the attributes."""
+    """Return a scored shard as JSON lines: what the whole comparison is, then each outcome, attributes and files.
+
+    Where the files lie, as absolute paths, lets a report of all shards show them.
+    """
     head = {
         "schema": SCHEMA, "kind": KIND, "version": __version__, "shard": list(shard), "rules": rules._asdict(),
         "attributes": attributes is not None,
@@ -90,7 +96,18 @@ def shard_text(
     measured = [
         {"set": data, "name": name, "attributes": own._asdict()} for (data, name), own in (attributes or {}).items()
     ]
-    return "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in (head, *_lines(outcomes), *measured))
+    lie = [
+        {
+            "set": data, "name": name, "mask": _absolute(own.mask), "image": own.image and _absolute(own.image),
+            "maps": [[*of, _absolute(path)] for of, path in own.maps.items()],
+        }
+        for (data, name), own in files.items()
+    ]  # fmt: skip
+    return "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in (head, *_lines(outcomes), *measured, *lie))
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
 
 
 def _lines(outcomes: Sequence[Sequence[tuple[str, Outcome]]]) -> Iterator[dict[str, Any]]:
@@ -107,6 +124,7 @@ class _Part(NamedTuple):
     head: Mapping[str, Any]
     outcomes: list[tuple[int, str, Outcome]]
     attributes: dict[tuple[str, str], Attributes]
+    files: dict[tuple[str, str], Files]
     plan_hash: str
 
 
@@ -160,7 +178,7 @@ def merge_shards(paths: Iterable[str | Path]) -> Comparison:
     )
     comparison = gather(plan, outcomes, rules, dict(measured))
     refuse_incomplete(comparison, allow_missing=True)
-    return comparison
+    return comparison._replace(files={place: own for part in parts for place, own in part.files.items()})
 
 
 def _read(path: Path) -> _Part:
@@ -178,8 +196,15 @@ def _read(path: Path) -> _Part:
                 f"score it anew with {__version__}", exit_code=EXIT_USAGE,
             )  # fmt: skip
         outcomes: list[tuple[int, str, Outcome]] = []
-        measured = {}
+        measured, files = {}, {}
         for line in rest:
+            if "mask" in line:
+                files[line["set"], line["name"]] = Files(
+                    Path(line["mask"]),
+                    line["image"] and Path(line["image"]),
+                    {(method, run): Path(path) for method, run, path in line["maps"]},
+                )
+                continue
             if "attributes" in line:
                 measured[line["set"], line["name"]] = Attributes(**line["attributes"])
                 continue
@@ -195,7 +220,7 @@ def _read(path: Path) -> _Part:
         told_hash = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise _damaged(path, "this is no shard of a comparison") from error
-    return _Part(path, head, outcomes, measured, told_hash)
+    return _Part(path, head, outcomes, measured, files, told_hash)
 
 
 def _damaged(path: Path, what: str) -> StandoutError:

@@ -15,7 +15,7 @@ from standout.evaluate.comparison import LOWER_IS_BETTER, PICTURE_MEASURES, Comp
 from standout.evaluate.pairs import Item
 from standout.evaluate.score import Rules, at_mask_size
 from standout.images import as_levels, encode_image, fit_mask, fitting, read_image, read_map, read_mask, resize
-from standout.metrics import find_protocol
+from standout.metrics import PictureScore, find_protocol, score_picture
 
 GROUPS = ("best", "worst", "disputed")
 EACH = 6
@@ -82,21 +82,30 @@ def _values(comparison: Comparison, data: str, key: str) -> dict[str, dict[str, 
     }
 
 
-def picture_addresses(files: Files, name: str, rules: Rules) -> dict[str, Any] | None:
+def picture_addresses(
+    files: Files, name: str, rules: Rules, scores: Mapping[str, PictureScore]
+) -> dict[str, Any] | None:
     """Return a picture, its mask and each method's map (of its first run) as small data addresses.
 
-    Maps are shown as they were scored: at the mask's size and stretched where the protocol stretches. None where a
-    file can no longer be read, or the comparison is too old to say where it lies.
+    Maps are shown as they were scored: at the mask's size and stretched where the protocol stretches.
+
+    Parameters
+    ----------
+    scores : what each method's map scored. None is returned where a file can no longer be read, or where it scores
+        otherwise: a path of another machine may hold something else here.
     """
     try:
         label = read_mask(files.mask, class_index=rules.mask_class)
         size = fitting(label.size, LONGEST)
         protocol = find_protocol(rules.protocol)
-        maps = {
-            method: _scored(read_map(path, scale=rules.map_scale), label.values, Item(name, path, files.mask), rules)
-            for (method, run), path in files.maps.items()
-            if run == 1
-        }
+        maps = {}
+        for (method, _), path in (one for one in files.maps.items() if one[0][1] == 1):
+            item = Item(name, path, files.mask)
+            found = at_mask_size(read_map(path, scale=rules.map_scale), label.values, item, rules).map
+            score = score_picture(found, label.values, protocol=rules.protocol, weighted=False)
+            if score.mae != scores[method].mae:
+                return None
+            maps[method] = _as_scored(found, rules)
     except StandoutError:
         return None
     mask = (label.values > protocol.mask_above) * np.uint8(255)
@@ -108,8 +117,8 @@ def picture_addresses(files: Files, name: str, rules: Rules) -> dict[str, Any] |
     }
 
 
-def _scored(map: NDArray[Any], mask: Pixels, item: Item, rules: Rules) -> Pixels:  # noqa: A002 - the field's word
-    levels = as_levels(at_mask_size(map, mask, item, rules).map)
+def _as_scored(map: NDArray[Any], rules: Rules) -> Pixels:  # noqa: A002 - the field's word
+    levels = as_levels(map)
     low, high = int(levels.min()), int(levels.max())
     if not find_protocol(rules.protocol).stretch or low == high:
         return levels
