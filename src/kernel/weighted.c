@@ -17,28 +17,74 @@ typedef struct {
     Py_ssize_t ring_length, top, bottom, left, right;
 } Weighing;
 
-/* The errors of one row around the foreground's box: on the foreground its own, in the ring those of the nearest
-   foreground pixel, elsewhere and beyond the picture 0. The ring was checked before; it is checked again where it
-   is used, since other threads run: returns -1 where it is out of order or range. */
-static int fill_spread(const Weighing *w, Py_ssize_t i, Py_ssize_t *next, double *spread, double *own)
+/* Columns [begin, end), counted from the left of the foreground's box. */
+typedef struct {
+    Py_ssize_t begin, end;
+} Span;
+
+static int eight_are_zero(const uint8_t *bytes)
 {
-    Py_ssize_t box = w->right - w->left, begin = i * w->width, pixels = w->height * w->width;
-    memset(spread, 0, (size_t)(box + 2 * REACH) * sizeof *spread);
+    uint64_t eight;
+    memcpy(&eight, bytes, sizeof eight);
+    return eight == 0;
+}
+
+/* Where a row of the box holds foreground: from the first to the last; an empty span where it holds none. */
+static Span held_by(const uint8_t *row, Py_ssize_t length)
+{
+    Span held = {0, length};
+    while (held.end - held.begin >= 8 && eight_are_zero(row + held.begin))
+        held.begin += 8;
+    while (held.end - held.begin >= 8 && eight_are_zero(row + held.end - 8))
+        held.end -= 8;
+    while (held.begin < held.end && !row[held.begin])
+        held.begin++;
+    while (held.end > held.begin && !row[held.end - 1])
+        held.end--;
+    return held;
+}
+
+/* Fills for each row of the box what it holds, and for each row that a window sees what rows within REACH hold. */
+static void find_spans(const Weighing *w, Span *held, Span *seen)
+{
+    Py_ssize_t rows = w->bottom - w->top;
+    for (Py_ssize_t i = 0; i < rows; i++)
+        held[i] = held_by(w->mask + (w->top + i) * w->width + w->left, w->right - w->left);
+    for (Py_ssize_t i = 0; i < rows + 2 * REACH; i++) {
+        Span all = {0, 0};
+        for (Py_ssize_t at = i - 2 * REACH > 0 ? i - 2 * REACH : 0; at <= i && at < rows; at++)
+            if (held[at].begin < held[at].end) {
+                all.begin = all.end && all.begin < held[at].begin ? all.begin : held[at].begin;
+                all.end = all.end > held[at].end ? all.end : held[at].end;
+            }
+        seen[i] = all;
+    }
+}
+
+/* The errors of one row around the foreground: on the foreground its own, in the ring those of the nearest foreground
+   pixel, elsewhere and beyond the picture 0. The ring was checked before; it is checked again where it is used, since
+   other threads run: returns -1 where it is out of order or range. */
+static int fill_spread(const Weighing *w, Py_ssize_t i, const Span *held, Span seen, Py_ssize_t *next, double *spread,
+                       double *own)
+{
+    Py_ssize_t begin = i * w->width, pixels = w->height * w->width;
+    memset(spread + seen.begin, 0, (size_t)(seen.end - seen.begin + 2 * REACH) * sizeof *spread);
     if (i < 0 || i >= w->height)
         return 0;
-    const uint8_t *levels = w->levels + begin + w->left, *mask = w->mask + begin + w->left;
-    for (Py_ssize_t j = 0; j < box; j++) {
-        double error = 1 - w->values[levels[j]];
-        spread[j + REACH] = mask[j] ? error : 0;
+    if (w->top <= i && i < w->bottom) {
+        const Span here = held[i - w->top];
+        const uint8_t *levels = w->levels + begin + w->left, *mask = w->mask + begin + w->left;
+        for (Py_ssize_t j = here.begin; j < here.end; j++) {
+            double error = 1 - w->values[levels[j]];
+            spread[j + REACH] = own[j] = mask[j] ? error : 0;
+        }
     }
-    if (w->top <= i && i < w->bottom)
-        memcpy(own, spread + REACH, (size_t)box * sizeof *own);
     for (; *next < w->ring_length && w->ring[*next] < begin + w->width; ++*next) {
-        Py_ssize_t column = w->ring[*next] - begin, source = w->nearest[*next];
+        Py_ssize_t column = w->ring[*next] - begin, source = w->nearest[*next], place = column - w->left + REACH;
         if (column < 0 || source < 0 || source >= pixels)
             return -1;
-        if (column >= w->left - REACH && column < w->right + REACH)
-            spread[column - w->left + REACH] = 1 - w->values[w->levels[source]];
+        if (place >= seen.begin && place < seen.end + 2 * REACH)
+            spread[place] = 1 - w->values[w->levels[source]];
     }
     return 0;
 }
@@ -65,19 +111,19 @@ static void blur_down(const double *const rows[WINDOW], const double *restrict e
     }
 }
 
-/* Adds the weighted errors of the background, four rows at a time, each column from top to bottom. */
+/* Adds the weighted errors of the background, four rows at a time, each column from top to bottom. Class 0 is the
+   foreground; where all four rows hold it, nothing is looked up. */
 static void sum_background(const Weighing *w, double *restrict sums)
 {
     const double *weights = w->weights, *values = w->values;
     Py_ssize_t width = w->width, i = 0;
     for (; i + 4 <= w->height; i += 4) {
-        const uint8_t *levels = w->levels + i * width;
-        const uint16_t *classes = w->classes + i * width;
+        const uint8_t *a = w->levels + i * width, *b = a + width, *c = b + width, *d = c + width;
+        const uint16_t *e = w->classes + i * width, *f = e + width, *g = f + width, *h = g + width;
         for (Py_ssize_t j = 0; j < width; j++)
-            sums[j] = sums[j] + weights[classes[j]] * values[levels[j]] +
-                      weights[classes[j + width]] * values[levels[j + width]] +
-                      weights[classes[j + 2 * width]] * values[levels[j + 2 * width]] +
-                      weights[classes[j + 3 * width]] * values[levels[j + 3 * width]];
+            if (e[j] | f[j] | g[j] | h[j])
+                sums[j] = sums[j] + weights[e[j]] * values[a[j]] + weights[f[j]] * values[b[j]] +
+                          weights[g[j]] * values[c[j]] + weights[h[j]] * values[d[j]];
     }
     for (; i < w->height; i++)
         for (Py_ssize_t j = 0; j < width; j++)
@@ -93,27 +139,35 @@ static int sum_errors(const Weighing *w, double *missed, double *wrong)
             return -1;
         before = w->ring[at];
     }
-    Py_ssize_t box = w->right - w->left, padded = box + 2 * REACH, next = 0;
+    Py_ssize_t box = w->right - w->left, count = w->bottom - w->top, padded = box + 2 * REACH, next = 0;
     double *room = calloc((size_t)(w->width + padded + (2 * WINDOW + 1) * box), sizeof *room);
-    if (!room)
+    Span *held = malloc((size_t)(2 * count + 2 * REACH) * sizeof *held), *seen = held ? held + count : NULL;
+    if (!room || !held) {
+        free(room);
+        free(held);
         return -2;
+    }
     double *by_column = room, *spread = by_column + w->width, *missed_by_column = spread + padded;
     double *across = missed_by_column + box, *own = across + WINDOW * box;
     int failed = 0;
     sum_background(w, by_column);
     while (next < w->ring_length && w->ring[next] < (w->top - REACH) * w->width)
         next++;
+    find_spans(w, held, seen);
     for (Py_ssize_t i = w->top - REACH; i < w->bottom + REACH && !failed; i++) {
-        Py_ssize_t slot = (i - w->top + REACH) % WINDOW;
-        failed = fill_spread(w, i, &next, spread, own + slot * box);
-        blur_across(spread, box, w->taps, across + slot * box);
+        Py_ssize_t at = i - w->top + REACH, slot = at % WINDOW;
+        const Span needed = seen[at];
+        failed = fill_spread(w, i, held, needed, &next, spread, own + slot * box);
+        blur_across(spread + needed.begin, needed.end - needed.begin, w->taps, across + slot * box + needed.begin);
         Py_ssize_t centre = i - REACH;
         if (centre < w->top)
             continue;
+        const Span here = held[centre - w->top];
         const double *rows[WINDOW];
-        for (int at = 0; at < WINDOW; at++)
-            rows[at] = across + (centre - REACH + at - w->top + REACH) % WINDOW * box;
-        blur_down(rows, own + (centre - w->top + REACH) % WINDOW * box, box, w->taps, missed_by_column);
+        for (int row = 0; row < WINDOW; row++)
+            rows[row] = across + (at + 1 + row) % WINDOW * box + here.begin;
+        blur_down(rows, own + (at - REACH) % WINDOW * box + here.begin, here.end - here.begin, w->taps,
+                  missed_by_column + here.begin);
     }
     *missed = *wrong = 0;
     for (Py_ssize_t j = 0; j < box; j++)
@@ -121,6 +175,7 @@ static int sum_errors(const Weighing *w, double *missed, double *wrong)
     for (Py_ssize_t j = 0; j < w->width; j++)
         *wrong += by_column[j];
     free(room);
+    free(held);
     return failed;
 }
 
