@@ -246,41 +246,6 @@ def test_e07_the_printed_table_and_the_json_agree_to_the_last_digit(folders):
     assert {key: row[key] for key in scored.measures} == scored.measures
 
 
-def test_e07_a_ledger_cut_anywhere_leads_to_the_same_table(folders, tmp_path):
-    maps, masks = folders
-    ledger = tmp_path / "ledger.jsonl"
-    whole = score_maps(maps, masks, ledger=ledger)
-    content = ledger.read_bytes()
-    assert content.count(b"\n") == 12
-    for cut in range(0, len(content), len(content) // 9):
-        ledger.write_bytes(content[:cut])
-        again = score_maps(maps, masks, ledger=ledger)
-        assert render([again], "json") == render([whole], "json")
-        assert ledger.read_bytes().count(b"\n") == 12
-
-
-def test_e07_what_changed_is_scored_again(folders, tmp_path):
-    maps, masks = folders
-    ledger = tmp_path / "ledger.jsonl"
-    score_maps(maps, masks, ledger=ledger)
-    found, _ = shapes(np.random.default_rng(77), 24, 32)
-    write(maps / "p0003.png", 255 - found)
-    again = score_maps(maps, masks, ledger=ledger)
-    assert again.measures == score_maps(maps, masks).measures
-    assert ledger.read_bytes().count(b"\n") == 13
-    raw = score_maps(maps, masks, ledger=ledger, rules=Rules("raw"))
-    assert raw.measures == score_maps(maps, masks, rules=Rules("raw")).measures
-    assert ledger.read_bytes().count(b"\n") == 25
-
-
-def test_e07_a_ledger_of_something_else_is_refused(folders, tmp_path):
-    maps, masks = folders
-    ledger = tmp_path / "ledger.jsonl"
-    ledger.write_text('{"schema": 1, "item": "a.jpg"}\n')
-    error = refusal(maps, masks, ledger=ledger)
-    assert (error.code, error.exit_code) == ("ledger-foreign", 2)
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_e08_constant_maps_and_empty_and_full_masks_are_counted_and_give_numbers(tmp_path, protocol):
     rectangle = np.zeros((6, 8), np.uint8)
