@@ -136,7 +136,7 @@ def test_e02_the_partial_comparison_says_so_first_names_all_and_ranks_nothing(th
             assert {row["mae"]["rank"] for row in json.loads(text)["summary"]} == {None}
         else:
             assert "PARTIAL 900 of 1000" in text.splitlines()[0], name
-    assert "not ranked, since its rows were scored on different pictures: S" in render_comparison(found, keys=("mae",))
+    assert "Not ranked, since its rows were scored on different pictures: S" in render_comparison(found, keys=("mae",))
     # Kept apart, never averaged away: the row is that of the 900 alone.
     records = [json.loads(line) for line in found.records_text().splitlines()]
     of_a = [record["mae"] for record in records if record["method"] == "a" and "mae" in record]

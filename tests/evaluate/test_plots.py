@@ -56,7 +56,7 @@ def test_the_lines_are_the_mean_curves_of_each_method_on_each_set(comparison, na
 def test_every_figure_comes_in_every_format_and_says_its_protocol(comparison):
     files = plot_comparison(comparison)
     assert tuple(files) == plot_names()
-    told = "protocol pysodmetrics-1.6.2 (version 1)"
+    told = "Protocol pysodmetrics-1.6.2 (version 1)"
     for name, content in files.items():
         if name.endswith(".png"):
             picture = Image.open(io.BytesIO(content))

@@ -342,11 +342,11 @@ def test_a_table_is_of_one_protocol(folders):
 
 def test_latex_and_markdown_escape_names(folders):
     maps, masks = folders
-    scored = score_maps(maps, masks, label="my_model & 50%|*")
+    scored = score_maps(maps, masks, label="my_model & 50%|*<")
     latex = render([scored], "latex")
-    assert r"my\_model \& 50\%" in latex
+    assert r"my\_model \& 50\%\textbar{}*$<$" in latex
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
-    assert r"my\_model & 50%\|\*" in render([scored], "markdown")
+    assert r"my\_model & 50%\|\*&lt;" in render([scored], "markdown")
 
 
 def test_csv_holds_all_digits(folders):

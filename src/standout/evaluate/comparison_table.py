@@ -172,11 +172,11 @@ def comparison_notes(comparison: Comparison, significance: Significance | None =
     if len(comparison.methods) > 1:
         unranked = [printable(data) for data in comparison.sets if not comparison.same_pictures(data)]
         if len(unranked) < len(comparison.sets):
-            lines.append("the best three of a column are marked, as printed")
+            lines.append("The best three of a column are marked, as printed")
         if unranked:
-            lines.append(f"not ranked, since its rows were scored on different pictures: {', '.join(unranked)}")
+            lines.append(f"Not ranked, since its rows were scored on different pictures: {', '.join(unranked)}")
     if any(series.run > 1 for series in comparison.series):
-        lines.append("mean ± sample deviation over the runs of a method")
+        lines.append("Mean ± sample deviation over the runs of a method")
     if significance is not None and significance.pairs:
         lines.append(significance.told())
     return [*lines, *costs_told(comparison.costs)]

@@ -146,7 +146,9 @@ def _cell(figure: Figure) -> str:
         "" if figure.interval is None else "<br><small>{:.{d}f} to {:.{d}f}</small>".format(*figure.interval, d=DIGITS)
     )
     rank = f' class="rank{figure.rank}"' if figure.rank else ""
-    return f'<td{rank} data-value="{figure.value!r}">{figure.text}<span class="mark">{mark}</span>{low_high}</td>'
+    mean, sign, deviation = figure.text.partition(" ± ")
+    text = f"{mean} <small>{sign.strip()} {deviation}</small>" if sign else mean
+    return f'<td{rank} data-value="{figure.value!r}">{text}<span class="mark">{mark}</span>{low_high}</td>'
 
 
 def _costs(comparison: Comparison, method: str) -> list[str]:

@@ -99,7 +99,7 @@ def rules_told(scores: Sequence[Scored]) -> list[str]:
     """Return the mark PARTIAL where it is due, and the rules that all rows share."""
     rules = scores[0].protocol
     partial = partial_mark(scores)
-    named = f"protocol {rules.name} (version {rules.version})"
+    named = f"Protocol {rules.name} (version {rules.version})"
     told = f"{named}: {rules.told}; thresholds {THRESHOLDS}; standout {__version__}"
     return [partial, told] if partial else [told]
 
@@ -191,7 +191,7 @@ def markdown_text(cell: str) -> str:
 
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "<": "$<$", ">": "$>$", "|": r"\textbar{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 })  # fmt: skip
 
 
