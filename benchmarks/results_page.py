@@ -176,13 +176,11 @@ def distances_to_the_floor(rows: Sequence[dict[str, Any]]) -> list[str]:
     for row in rows:
         if row["path"] == "compiled":
             sizes.setdefault(f"{row['height']} x {row['width']}", {})[row["way"]] = row["milliseconds_fastest"]
-    lines = []
-    for size, (new, known, four, distances, floor) in ((size, ways.values()) for size, ways in sizes.items()):
-        lines.append(
-            f"- {size}: exact distances take {100 * distances / new:.0f} % of a new mask's time. Reading two bytes a pixel takes "
-            f"{1000 * floor:.0f} microseconds; without weighted F {four / floor:.0f} times that, a known mask {known / floor:.0f}, a new one {new / floor:.0f}."
-        )
-    return lines
+    return [
+        f"- {size}: exact distances take {100 * distances / new:.0f} % of a new mask's time. Reading two bytes a pixel takes "
+        f"{1000 * floor:.0f} microseconds; without weighted F {four / floor:.0f} times that, a known mask {known / floor:.0f}, a new one {new / floor:.0f}."
+        for size, (new, known, four, distances, floor) in ((size, ways.values()) for size, ways in sizes.items())
+    ]
 
 
 def files_scored(found: dict[str, Any]) -> list[str]:

@@ -24,7 +24,8 @@ if __name__ == "__main__":
         with get_task_stream(client) as ran, joblib.parallel_config(backend="dask"):
             found = compare(maps, masks, attributes=True, jobs=0)
     workers = {task["worker"] for task in ran.data}
-    print(json.dumps({"workers": len(workers), "table": render_comparison(found, "json"), "records": found.records_text()}))
+    told = {"workers": len(workers), "table": render_comparison(found, "json"), "records": found.records_text()}
+    print(json.dumps(told))
 """
 
 

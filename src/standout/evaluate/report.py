@@ -164,6 +164,8 @@ def _legend(comparison: Comparison, significance: Significance | None) -> str:
         told.append("¹ ² ³ are the best three of a set by that measure, as printed.")
     if significance is not None:
         told.append("Below a figure: the middle 95 % over resamples of the pictures.")
+        if significance.pairs:
+            told.append("* is better than every other method beyond doubt, see Tests.")
     return escape(" ".join(told))
 
 
