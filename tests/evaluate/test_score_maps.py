@@ -195,8 +195,14 @@ def test_e05_the_table_says_how_maps_were_scored(folders):
     assert stored["command"] == "standout eval maps masks"
     assert stored["protocol"] == "pysodmetrics-1.6.2"
     assert "bilinear" in stored["resize"]
+    assert "mean curve" in stored["maxima"]
+    assert "twice the map's mean" in stored["adaptive_threshold"]
     assert set(stored["versions"]) == {"standout", "numpy", "pillow"}
     assert "maps as stored" in render([score_maps(maps, masks, rules=Rules("raw"))])
+    sane = document([score_maps(maps, masks, rules=Rules("sane"))])
+    assert (stored["empty_masks"], stored["e_divided_by"]) == ("F, weighted F and IoU are 0", "pixels less one")
+    assert sane["empty_masks"].startswith("1 where nothing is found")
+    assert sane["e_divided_by"] == "pixels"
 
 
 def test_e05_the_list_hash_tells_other_pictures(folders):

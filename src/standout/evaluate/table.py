@@ -31,6 +31,9 @@ HEADINGS: Mapping[str, str] = {
 DIGITS = 4
 RESIZE_RULE = "bilinear to the mask's size, 8-bit maps rounded, before any stretching"
 THRESHOLDS = "255 down to 0, at or above; masks above 128"
+MAXIMA = "f_max and e_max of the mean curve, f_max_pr of the mean precision and the mean recall"
+ADAPTIVE = "twice the map's mean and at most 1, at or above"
+EMPTY = {"zero": "F, weighted F and IoU are 0", "agree": "1 where nothing is found; weighted F is 1 - mean of the map"}
 
 
 def render(scores: Sequence[Scored], format: str = "table", *, command: str = "") -> str:  # noqa: A002
@@ -64,6 +67,10 @@ def document(scores: Sequence[Scored], command: str = "") -> dict[str, Any]:
         "scaling": scores[0].protocol.told,
         "thresholds": THRESHOLDS,
         "resize": RESIZE_RULE,
+        "maxima": MAXIMA,
+        "adaptive_threshold": ADAPTIVE,
+        "empty_masks": EMPTY[scores[0].protocol.empty],
+        "e_divided_by": {"less one": "pixels less one", "all": "pixels"}[scores[0].protocol.e_over],
         "versions": _versions(),
         "rows": [
             {
