@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from measure_inputs import pairs, stored_pairs
 
 from oracles import measures as oracle
-from standout.metrics import PROTOCOLS, SaliencyMeasures, kernel, mask_weights, score_picture
+from standout.metrics import PROTOCOLS, SaliencyMeasures, distances, kernel, mask_weights, score_picture
 from standout.metrics.counts import centroid
 from standout.metrics.distances import FAR
 from standout.metrics.sums import ExactSum
@@ -93,6 +93,19 @@ def test_distances_and_nearest_pixels_follow_their_definition(kind):
     assert np.array_equal(weights.ring, np.flatnonzero((squared > 0) & (squared <= 18)))
     for one, nearest in zip(weights.ring[::3], weights.nearest[::3], strict=True):
         assert divmod(int(nearest), mask.shape[1]) == oracle.nearest(mask, *divmod(int(one), mask.shape[1]))[1:]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_wide_and_tall_masks_have_the_same_distances_on_both_paths(seed):
+    """Far beyond `FAR` and beyond what NumPy's path takes at once, with few, many and lumped pixels."""
+    random = np.random.default_rng(seed)
+    height, width = random.permutation([int(random.integers(1, 60)), int(random.integers(280, 900))])
+    mask = random.random((height, width)) < random.choice([2e-4, 0.01, 0.4])
+    top, left = random.integers(height), random.integers(width)
+    mask[top : top + random.integers(1, 40), left : left + random.integers(1, 200)] = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distances, "PIXELS_AT_ONCE", int(random.choice([1, 5000, distances.PIXELS_AT_ONCE])))
+        assert same(*on_both(lambda: mask_weights(mask)))
 
 
 def test_pictures_in_any_memory_order_score_the_same():
