@@ -15,6 +15,7 @@ from PIL import Image
 
 from standout.errors import StandoutError
 from standout.evaluate import FORMATS, Rules, document, render, score_maps
+from standout.evaluate.score import in_order
 from standout.images import resize
 from standout.metrics import PROTOCOLS, SaliencyMeasures
 
@@ -221,6 +222,11 @@ def test_e06_the_number_of_processes_changes_no_digit(folders, jobs):
     one, several = score_maps(maps, masks), score_maps(maps, masks, jobs=jobs)
     assert several.measures == one.measures
     assert several.list_sha256 == one.list_sha256
+
+
+@pytest.mark.parametrize("count", [2, 15, 300])
+def test_e06_work_in_processes_comes_back_in_order_each_once(count):
+    assert list(in_order(str, range(count), 2)) == [str(number) for number in range(count)]
 
 
 @settings(max_examples=10)

@@ -35,6 +35,8 @@ Pixels = NDArray[Any]
 Outcome = tuple[PictureScore, bool] | Problem
 """A picture's score and whether its map was resized, or why there is none."""
 
+MOST_AT_ONCE = 32
+"""Pictures that a process is handed in one go."""
 
 Task = TypeVar("Task")
 T = TypeVar("T")
@@ -246,9 +248,19 @@ def in_order(task: Callable[[Task], T], items: Sequence[Task], jobs: int) -> Ite
     if jobs == 1 or len(items) < 2:
         yield from map(task, items)
         return
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, effective_n_jobs
 
-    yield from Parallel(n_jobs=jobs or -1, return_as="generator")(delayed(task)(item) for item in items)
+    # Handing over one picture takes as long as scoring it, so they go in handfuls.
+    some = max(1, min(MOST_AT_ONCE, len(items) // (4 * effective_n_jobs(jobs or -1))))
+    handfuls = (items[start : start + some] for start in range(0, len(items), some))
+    # joblib would begin with handfuls of one again.
+    parallel = Parallel(n_jobs=jobs or -1, return_as="generator", batch_size=1)
+    for given in parallel(delayed(_each)(task, handful) for handful in handfuls):
+        yield from given
+
+
+def _each(task: Callable[[Task], T], items: Sequence[Task]) -> list[T]:
+    return [task(item) for item in items]
 
 
 def _score(item: Item, load: Load, rules: Rules) -> Outcome:
