@@ -42,7 +42,7 @@ def difficulty(logits: Logits, teacher: Map, classes: Tensor | None = None) -> T
         raise ValueError(f"logits {tuple(logits.shape)} and teacher {tuple(teacher.shape)} differ in shape")
     z = working(logits)
     if z.shape[1] == 1:
-        return (teacher - z.sigmoid()).abs()
+        return z.sigmoid().sub_(teacher).abs_()
     gaps = (teacher - z.softmax(1)).abs()
     if classes is None:
         return gaps.sum(1) / 2
