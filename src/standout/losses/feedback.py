@@ -22,7 +22,7 @@ from standout.losses.numerics import (
     reduce,
     scaled,
 )
-from standout.losses.sides import two_sided
+from standout.losses.sides import sides, two_sided
 from standout.losses.teachers import Softened, check_one_channel, divergence_map, softened, teacher_sides
 from standout.shapes import Logits, Mask
 
@@ -93,7 +93,7 @@ def non_negative_feedback(
     label = (g >= 0.5).to(g.dtype) if soft == "binarise" else g
     if form == "split":
         u = at_temperature(z, teacher.temperature)
-        weight = _agrees(u.detach(), label, z.detach(), g, soft).mul_(teacher.scale * teacher.confidence)
+        weight = _agrees(u, label, z, g, soft).mul_(teacher.scale * teacher.confidence)
         per = two_sided(u, label * weight, (1 - label).mul_(weight)).add(weight, alpha=_constant(teacher, const))
     else:
         per = _behind(z, g, label, teacher, form, soft)
@@ -123,9 +123,9 @@ def _behind(z: Logits, g: Mask, label: Mask, teacher: Softened, form: str, soft:
     u = at_temperature(z, teacher.temperature)
     q, rest = teacher_sides(label, teacher.confidence)
     full = scaled(teacher.scale, divergence_map(q, rest, u))
-    p = u.detach().sigmoid()
+    p, _ = sides(u).shares
     keep = torch.where(label >= 0.5, p < q, p > q)
-    passes = _agrees(u.detach(), label if soft == "binarise" else q, z.detach(), g, soft)
+    passes = _agrees(u, label if soft == "binarise" else q, z, g, soft)
     if form == "hinge":
         return full * keep * passes
     if soft == "hard_only":
@@ -139,7 +139,8 @@ def _agrees(u: Logits, aim: Mask, z: Logits, g: Mask, soft: str) -> Tensor:
     """Return 1 where a pull of sigmoid(u) to `aim` may count beside cross-entropy's pull of sigmoid(z) to `g`."""
     if soft == "hard_only":
         return (torch.minimum(g, 1 - g) <= 0).to(z.dtype)
-    return u.sigmoid().sub_(aim).mul_(z.sigmoid().sub_(g)).ge_(0)
+    (p, _), (own, _) = sides(u).shares, sides(z).shares
+    return (p - aim).mul_(own - g).ge_(0)
 
 
 def _region_weights(g: Mask, valid: Mask | None, *, per_image: bool) -> Tensor:

@@ -40,6 +40,11 @@ class Sides:
         """Each pixel's entropy in nats."""
         return _weighted(*self.shares, *self.costs)
 
+    def let_go(self) -> None:
+        """Give back the memory of what the way back does not need."""
+        for part in ("costs", "entropy"):
+            vars(self).pop(part, None)
+
 
 _KNOWN: ContextVar[dict[int, tuple[Logits, Sides]] | None] = ContextVar("known", default=None)
 
@@ -47,11 +52,14 @@ _KNOWN: ContextVar[dict[int, tuple[Logits, Sides]] | None] = ContextVar("known",
 @contextmanager
 def shared_sides() -> Iterator[None]:
     """Let all losses within share what they need of one map; nobody may change a map in place meanwhile."""
-    token = _KNOWN.set({})
+    known: dict[int, tuple[Logits, Sides]] = {}
+    token = _KNOWN.set(known)
     try:
         yield
     finally:
         _KNOWN.reset(token)
+        for _, one in known.values():
+            one.let_go()
 
 
 def sides(logits: Logits) -> Sides:
