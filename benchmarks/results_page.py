@@ -256,7 +256,7 @@ def costs() -> list[str]:
             f"{row['milliseconds']:.0f}",
             f"{row['pictures_per_second']:.1f}",
             f"{100 * row['added']:+.1f} %"
-            + (f" ({between[0]:+.1%} to {between[1]:+.1%})" if (between := row.get("added_between")) else ""),
+            + (f" ({100 * median[0]:+.1f} to {100 * median[1]:+.1f})" if (median := row.get("added_between")) else ""),
             f"{100 * row['loss_added']:+.2f} %" if "loss_added" in row else "",
         ]
         for row in found["steps"]
