@@ -270,7 +270,9 @@ def costs() -> list[str]:
             row["variant"],
             f"{row['milliseconds']:.0f}",
             f"{row['pictures_per_second']:.1f}",
-            f"{100 * row['added']:+.1f} %",
+            f"{100 * row['added']:+.1f} %"
+            + (f" ({100 * median[0]:+.1f} to {100 * median[1]:+.1f})" if (median := row.get("added_between")) else ""),
+            f"{100 * row['loss_added']:+.2f} %" if "loss_added" in row else "",
         ]
         for row in found["steps"]
     ]
@@ -292,9 +294,10 @@ def costs() -> list[str]:
         "## What a training step costs",
         "",
         f"`{found['command']}`; threads: {found['threads']}, torch {found['versions']['torch']}; {found['protocol']}.",
-        "What a strategy adds exists in training alone.",
+        "What a strategy adds exists in training alone. In brackets between which figures the median lies with 95 % "
+        "confidence; the last column is what loss and strategy take alone, more than plain's, in shares of the plain step.",
         "",
-        *table(["network", "step", "milliseconds", "pictures a second", "beside plain"], steps, words=2),
+        *table(["network", "step", "milliseconds", "pictures a second", "beside plain", "loss alone"], steps, words=2),
         "",
         f"Speed with pictures read and augmented beside the speed on pictures in memory: {read}.",
         "",

@@ -2,8 +2,11 @@
 
     python benchmarks/training_cost.py --data DUTS-TR
 
-Every round makes one step of each variant in turn on the same batch, so that what else the machine does falls on all
-of them; a variant's cost is the median over the rounds of its time beside the plain step's of the same round.
+A variant's cost is the median over the rounds of two of its steps beside the two plain steps that enclose them (plain,
+variant, variant, plain), on the same batch, so that what else the machine does, and slow drifts, fall on both; with its
+95 % interval by order statistics. The variants take their places in the round in turn.
+`loss_milliseconds` times loss and strategy alone, forward and back to the logits that the network gave: the difference
+of a variant's from plain's, as `loss_added` in shares of the plain step, is free of the noise of the network's time.
 `reading` gives the share of the speed of steps on pictures that lie in memory that is left when the pictures are
 read and augmented, from their files and from the cache of decoded ones; `memory_kept` compares whole processes with
 and without `keep_freed_memory`.
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
@@ -24,11 +28,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor, nn
 
 from standout.data.augment import Augmentation
 from standout.data.batches import Batches
@@ -36,7 +43,8 @@ from standout.data.cache import DecodedCache
 from standout.data.pairs import find_pairs
 from standout.files import atomic_write
 from standout.networks import build_network, cost
-from standout.shapes import Batch, Progress
+from standout.networks.network import Network
+from standout.shapes import Batch, Maps, Progress
 from standout.train.allocator import keep_freed_memory
 from standout.train.build import build_strategy, build_task
 from standout.train.step import TrainingStep
@@ -49,6 +57,7 @@ PLAIN = "plain"
 VARIANTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     PLAIN: ("binary_cross_entropy", []),
     "structure loss": ("structure", []),
+    "label smoothing": ("binary_cross_entropy", [{"name": "label_smoothing"}]),
     "virtual teacher": ("binary_cross_entropy", [{"name": "virtual_teacher"}]),
     "non-negative feedback": ("binary_cross_entropy", [{"name": "non_negative_feedback"}]),
     "dynamic dropout": (
@@ -91,26 +100,94 @@ def made_batch(size: int, batch: int) -> Batch:
     return Batch(image, disc.expand(batch, 1, size, size).contiguous(), torch.arange(batch), None, {})
 
 
+class Given(Network):
+    """A network that costs nothing: it gives the logits that it was made with, and takes their gradient."""
+
+    channels: ClassVar[dict[str, int]] = {}
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, image: Tensor, levels: Sequence[str] = ()) -> Maps:  # noqa: ARG002 - a network's face
+        """Return the logits."""
+        return Maps(self.logits, {})
+
+
 def compare(network: str, settings: argparse.Namespace) -> list[dict[str, Any]]:
     """Return one row a variant."""
     batch = made_batch(settings.size, settings.batch)
     learners = {name: Learner(network, name, settings.batch) for name in VARIANTS}
-    seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for number in range(settings.rounds + 2):
-        for name, learner in learners.items():
-            taken = learner.learn(batch)
-            if number > 1:  # the first steps also choose their kernels
-                seconds[name].append(taken)
-    return [
-        {
+    plain, others = learners[PLAIN], [name for name in VARIANTS if name != PLAIN]
+    for learner in learners.values():
+        for _ in range(2):  # the first steps also choose their kernels
+            learner.learn(batch)
+    plain_seconds: list[float] = []
+    seconds: dict[str, list[float]] = {name: [] for name in others}
+    ratios: dict[str, list[float]] = {name: [] for name in others}
+    for number in range(settings.rounds):
+        turn = number % len(others)
+        for name in others[turn:] + others[:turn]:
+            first, *own, last = (one.learn(batch) for one in (plain, learners[name], learners[name], plain))
+            plain_seconds += [first, last]
+            seconds[name] += own
+            ratios[name].append(sum(own) / (first + last) - 1)
+    step = statistics.median(plain_seconds)
+    with torch.no_grad():
+        logits = plain.step.network(batch.image).logits
+    alone = losses_alone(logits, [name for name, one in learners.items() if not one.step.levels], batch, settings)
+    rows: list[dict[str, Any]] = []
+    for name in VARIANTS:
+        own = plain_seconds if name == PLAIN else seconds[name]
+        row = {
             "network": network,
             "variant": name,
-            "milliseconds": round(1000 * statistics.median(taken), 1),
-            "added": round(statistics.median(a / b for a, b in zip(taken, seconds[PLAIN], strict=True)) - 1, 4),
-            "pictures_per_second": round(settings.batch / statistics.median(taken), 1),
+            "milliseconds": round(1000 * statistics.median(own), 1),
+            "added": 0.0 if name == PLAIN else round(statistics.median(ratios[name]), 4),
+            "pictures_per_second": round(settings.batch / statistics.median(own), 1),
         }
-        for name, taken in seconds.items()
-    ]
+        if name != PLAIN:
+            row["added_between"] = [round(bound, 4) for bound in interval(ratios[name])]
+        if name in alone:
+            row["loss_milliseconds"] = round(1000 * statistics.median(alone[name]), 2)
+            more = statistics.median(a - b for a, b in zip(alone[name], alone[PLAIN], strict=True))
+            row["loss_added"] = round(more / step, 4)
+        rows.append(row)
+    return rows
+
+
+def losses_alone(
+    logits: Tensor, names: Sequence[str], batch: Batch, settings: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Return the seconds of loss and strategy of the variants that read logits alone, in turn in every round."""
+    steps = {
+        name: TrainingStep(
+            Given(logits.clone()),
+            [build_strategy(entry, 0) for entry in VARIANTS[name][1]],
+            task=build_task({"name": VARIANTS[name][0]}),
+            samples=settings.batch,
+        )
+        for name in names
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(5 * settings.rounds + 2):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            torch.stack(list(step(batch, PROGRESS).values())).sum().backward()
+            step.after_step(PROGRESS)
+            taken = time.perf_counter() - began
+            step.zero_grad(set_to_none=True)
+            if number > 1:
+                seconds[name].append(taken)
+    return seconds
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return between which values the median lies with 95 % confidence, whatever their distribution."""
+    ordered, count = sorted(values), len(values)
+    tails = accumulate(math.comb(count, below) / 2**count for below in range(count))
+    beyond = max(sum(2 * tail <= 0.05 for tail in tails), 1) - 1
+    return ordered[beyond], ordered[-1 - beyond]
 
 
 def reading(network: str, cached: bool, settings: argparse.Namespace) -> dict[str, Any]:
@@ -204,7 +281,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a real set; without it reading is not timed")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--alone", choices=VARIANTS, help=argparse.SUPPRESS)
@@ -224,7 +301,8 @@ def main() -> None:
         "threads": settings.threads,
         "seed": 0,
         "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": f"batches of {settings.batch} at {settings.size}; medians over {settings.rounds} rounds",
+        "protocol": f"batches of {settings.batch} at {settings.size}; medians over {settings.rounds} rounds of plain, "
+        f"variant, variant, plain; of {5 * settings.rounds} for the loss alone",
         "costs": [{"network": name, **cost(build_network(name), settings.size)._asdict()} for name in NETWORKS],
         "steps": [row for network in NETWORKS for row in compare(network, settings)],
         "memory_kept": kept,

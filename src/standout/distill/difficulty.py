@@ -14,6 +14,7 @@ from torch import Tensor
 
 from standout.counter_hash import DRAW_BITS
 from standout.losses.numerics import check_option, working
+from standout.losses.sides import sides
 from standout.shapes import Logits, Map
 
 SCOPES = ("batch", "image")
@@ -42,7 +43,8 @@ def difficulty(logits: Logits, teacher: Map, classes: Tensor | None = None) -> T
         raise ValueError(f"logits {tuple(logits.shape)} and teacher {tuple(teacher.shape)} differ in shape")
     z = working(logits)
     if z.shape[1] == 1:
-        return (teacher - z.sigmoid()).abs()
+        found, _ = sides(z).shares
+        return (teacher - found).abs_()
     gaps = (teacher - z.softmax(1)).abs()
     if classes is None:
         return gaps.sum(1) / 2

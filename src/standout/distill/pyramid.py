@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from standout.distill.linear_maps import resized
 from standout.distill.pyramid_branches import Branch, head
 from standout.distill.pyramid_paths import (
     CONSISTENCY,
@@ -192,4 +192,4 @@ def pyramid_levels(network: Network) -> Sequence[str]:
 
 def _resized(logits: Logits, size: tuple[int, int]) -> Logits:
     # Under autocast a head gives half precision; the blend between its pixels should not be rounded to it too.
-    return F.interpolate(working(logits), size=size, mode="bilinear", align_corners=False)
+    return resized(working(logits), size)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from itertools import permutations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from standout.distill.linear_maps import resized
 from standout.losses.divergence import bernoulli_kl, soft_target_bce
-from standout.losses.numerics import check_option, in_full_precision, only_valid, reduce, softplus
+from standout.losses.numerics import check_option, in_full_precision, only_valid, reduce
+from standout.losses.sides import sides
 from standout.losses.similarity import similarity_map
 from standout.shapes import Logits, Mask
 
@@ -59,19 +60,18 @@ def transfer(
     ValueError : an unknown option, a temperature that the distance does not take, or shapes that do not fit.
     """
     check_transfer(distance, temperature, weighting)
-    teacher = teacher.detach()
     if student.shape[-2:] != teacher.shape[-2:]:
-        student = F.interpolate(student, size=teacher.shape[-2:], mode="bilinear", align_corners=False)
+        student = resized(student, (teacher.shape[-2], teacher.shape[-1]))
     student, teacher = only_valid(student, valid), only_valid(teacher, valid)
     if distance == "kl":
         per_pixel = bernoulli_kl(student, teacher, temperature=temperature, reduction="none")
     elif distance == "bce":
-        taught = torch.sigmoid(teacher / temperature)
+        taught = torch.sigmoid(teacher.detach() / temperature)
         per_pixel = temperature**2 * soft_target_bce(student / temperature, taught, reduction="none")
     elif distance == "mse":
-        per_pixel = (student.sigmoid() - teacher.sigmoid()).square()
+        per_pixel = (student.sigmoid() - teacher.detach().sigmoid()).square()
     else:
-        per_pixel = 1 - similarity_map(student.sigmoid(), teacher.sigmoid())
+        per_pixel = 1 - similarity_map(student.sigmoid(), teacher.detach().sigmoid())
     if weighting == "entropy":
         per_pixel = per_pixel * _certainty(teacher)
     return reduce(per_pixel, valid)
@@ -186,8 +186,7 @@ def _sum(
 
 
 def _certainty(teacher: Logits) -> Tensor:
-    entropy = teacher.sigmoid() * softplus(-teacher) + (-teacher).sigmoid() * softplus(teacher)
-    return 1 - entropy / math.log(2)
+    return 1 - sides(teacher).entropy / math.log(2)
 
 
 def _check_levels(students: Sequence[Logits], teachers: Sequence[Logits]) -> None:

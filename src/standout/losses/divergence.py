@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from standout.losses.numerics import (
+    at_temperature,
     check_same_shape,
     cross_entropy_map,
     in_full_precision,
     only_valid,
     reduce,
-    softplus,
+    scaled,
 )
+from standout.losses.sides import sides, two_sided
 from standout.shapes import Logits, Mask
 
 IGNORE = 255
@@ -51,11 +53,12 @@ def bernoulli_kl(
     """
     check_same_shape(student, teacher)
     check_temperature(temperature)
-    b = only_valid(student, valid) / temperature
-    a = only_valid(teacher.detach(), valid) / temperature
-    # Differences of softplus, not of logits: the error stays below 2e-6 in float32 and nothing overflows.
-    per = a.sigmoid() * (softplus(-b) - softplus(-a)) + (-a).sigmoid() * (softplus(b) - softplus(a))
-    return reduce(temperature**2 * per, valid, reduction)
+    b = at_temperature(only_valid(student, valid), temperature)
+    a = at_temperature(only_valid(teacher, valid), temperature)
+    taught = sides(a)
+    # Cross-entropy less the teacher's own, by the same sums: of equal maps the difference is exactly 0.
+    per = two_sided(b, *taught.shares) - taught.entropy
+    return reduce(scaled(temperature**2, per), valid, reduction)
 
 
 @in_full_precision

@@ -14,8 +14,16 @@ import torch
 from torch import Tensor
 
 from standout.losses.divergence import IGNORE, log_probabilities
-from standout.losses.numerics import check_option, in_full_precision, only_valid, reduce, softplus
-from standout.losses.teachers import Softened, check_one_channel, divergence_map, softened, teacher_map
+from standout.losses.numerics import (
+    at_temperature,
+    check_option,
+    in_full_precision,
+    only_valid,
+    reduce,
+    scaled,
+)
+from standout.losses.sides import sides, two_sided
+from standout.losses.teachers import Softened, check_one_channel, divergence_map, softened, teacher_sides
 from standout.shapes import Logits, Mask
 
 FORMS = ("split", "hinge", "gate_grad")
@@ -84,10 +92,9 @@ def non_negative_feedback(
     z, g = only_valid(logits, valid), mask.detach()
     label = (g >= 0.5).to(g.dtype) if soft == "binarise" else g
     if form == "split":
-        u = z / teacher.temperature
-        sides = label * softplus(-u) + (1 - label) * softplus(u)
-        passes = _agrees(u.detach(), label, z.detach(), g, soft)
-        per = teacher.scale * teacher.confidence * (_constant(teacher, const) + sides) * passes
+        u = at_temperature(z, teacher.temperature)
+        weight = _agrees(u, label, z, g, soft).mul_(teacher.scale * teacher.confidence)
+        per = two_sided(u, label * weight, (1 - label).mul_(weight)).add(weight, alpha=_constant(teacher, const))
     else:
         per = _behind(z, g, label, teacher, form, soft)
     if balance == "region":
@@ -113,12 +120,12 @@ def _constant(teacher: Softened, const: str) -> float:
 
 
 def _behind(z: Logits, g: Mask, label: Mask, teacher: Softened, form: str, soft: str) -> Tensor:
-    u = z / teacher.temperature
-    q, rest = teacher_map(label, teacher.confidence), teacher_map(1 - label, teacher.confidence)
-    full = teacher.scale * divergence_map(q, rest, u)
-    p = u.detach().sigmoid()
+    u = at_temperature(z, teacher.temperature)
+    q, rest = teacher_sides(label, teacher.confidence)
+    full = scaled(teacher.scale, divergence_map(q, rest, u))
+    p, _ = sides(u).shares
     keep = torch.where(label >= 0.5, p < q, p > q)
-    passes = _agrees(u.detach(), label if soft == "binarise" else q, z.detach(), g, soft)
+    passes = _agrees(u, label if soft == "binarise" else q, z, g, soft)
     if form == "hinge":
         return full * keep * passes
     if soft == "hard_only":
@@ -132,7 +139,8 @@ def _agrees(u: Logits, aim: Mask, z: Logits, g: Mask, soft: str) -> Tensor:
     """Return 1 where a pull of sigmoid(u) to `aim` may count beside cross-entropy's pull of sigmoid(z) to `g`."""
     if soft == "hard_only":
         return (torch.minimum(g, 1 - g) <= 0).to(z.dtype)
-    return ((u.sigmoid() - aim) * (z.sigmoid() - g) >= 0).to(z.dtype)
+    (p, _), (own, _) = sides(u).shares, sides(z).shares
+    return (p - aim).mul_(own - g).ge_(0)
 
 
 def _region_weights(g: Mask, valid: Mask | None, *, per_image: bool) -> Tensor:

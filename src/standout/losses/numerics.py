@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from standout.losses.sides import two_sided
 from standout.names import nearest
 from standout.shapes import Logits, Mask
 
@@ -96,7 +97,17 @@ def cross_entropy_map(logits: Logits, mask: Mask) -> Tensor:
     check_same_shape(logits, mask)
     z = working(logits)
     g = mask.to(z.dtype)
-    return g * softplus(-z) + (1 - g) * softplus(z)
+    return two_sided(z, g, 1 - g)
+
+
+def at_temperature(logits: Logits, temperature: float) -> Logits:
+    """Return the logits divided by the temperature, and themselves at 1."""
+    return logits if temperature == 1 else logits / temperature
+
+
+def scaled(factor: float, per_pixel: Tensor) -> Tensor:
+    """Return the map times the factor, and itself at 1."""
+    return per_pixel if factor == 1 else factor * per_pixel
 
 
 def only_valid(logits: Logits, valid: Tensor | None) -> Logits:

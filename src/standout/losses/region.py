@@ -126,11 +126,11 @@ def bce_iou(logits: Logits, mask: Mask) -> Tensor:
 def overlap_loss(logits: Logits, mask: Mask, *, smooth: float = 1.0, weight: Tensor | None = None) -> Tensor:
     """One minus the (weighted) soft intersection over union of each image, (N,)."""
     found = logits.sigmoid()
-    shared, either = found * mask, found + mask
-    if weight is not None:
-        shared, either = weight * shared, weight * either
-    intersection = shared.sum((1, 2, 3))
-    union = either.sum((1, 2, 3)) - intersection
+    # What is of the mask alone is added up on its own: it has no gradient, and a pass over the pixels less each way.
+    label = mask if weight is None else weight * mask
+    intersection = (found * label).sum((1, 2, 3))
+    area = found if weight is None else found * weight
+    union = area.sum((1, 2, 3)) + label.sum((1, 2, 3)) - intersection
     return _one_minus_ratio(intersection + smooth, union + smooth)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from standout.distill.strategy import Strategy, changes_target
 from standout.errors import StandoutError
 from standout.losses import binary_cross_entropy
+from standout.losses.sides import shared_sides
 from standout.networks.network import Network
 from standout.shapes import Batch, Logits, Maps, Mask, Progress
 
@@ -86,6 +87,14 @@ class TrainingStep(nn.Module):
         maps = self.network(batch.image, self.levels)
         if batch.known is not None:
             maps, batch = _without_unknown(maps, batch, batch.known)
+        with shared_sides():
+            terms = self._terms(maps, batch, progress)
+        if self.training:
+            kept = Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()})
+            self._last.append((kept, batch))
+        return terms
+
+    def _terms(self, maps: Maps, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         mask, weight = batch.mask, 1.0
         for strategy in self._each():
             weight *= strategy.task_weight
@@ -97,9 +106,6 @@ class TrainingStep(nn.Module):
                 if name in terms:
                     raise ValueError(f"two strategies give a term named {name!r}; list each strategy once")
                 terms[name] = term
-        if self.training:
-            kept = Maps(maps.logits.detach(), {k: v.detach() for k, v in maps.features.items()})
-            self._last.append((kept, batch))
         return terms
 
     @torch.no_grad()
