@@ -174,7 +174,10 @@ def test_whole_pictures_are_resized_in_order_for_validation(pairs):
     assert len(batches) == 3
     assert torch.cat([batch.index for batch in got]).tolist() == list(range(22))
     expected = Image.open(pairs[0].image).resize((20, 20), Image.Resampling.BILINEAR)
-    assert np.abs(got[0].image[0].permute(1, 2, 0).numpy() * 255 - np.asarray(expected)).max() < 1e-3
+    difference = np.abs(got[0].image[0].permute(1, 2, 0).numpy() * 255 - np.asarray(expected))
+    # The library's own filter rounds finer weights, which moves a level now and then.
+    assert difference.max() < 1.001
+    assert difference.mean() < 0.01
     assert torch.equal(got[0].affine[0], torch.eye(2, 3))
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from standout.counter_hash import hash64, uniform
-from standout.data.augment import WHOLE, Augmentation, Drawn, View, cut, draw, stack, stream
+from standout.data.augment import WHOLE, Augmentation, Drawn, draw, stream
 from standout.data.cache import DecodedCache
 from standout.data.decoded import Decoded, Reading
 from standout.data.pairs import Pair, shown
+from standout.data.views import View, cut, stack
 from standout.data.workers import in_order
 from standout.errors import StandoutError
 from standout.images import as_levels
@@ -26,7 +26,6 @@ LOST_PER_MILLE = 3
 DETAIL = 4
 """Pictures are read at up to this many times the largest view, so that decoding a huge one costs little."""
 PATIENCE = 120.0
-ALL_KNOWN = 1 - 0.5 / 255
 
 
 class Batches:
@@ -187,12 +186,11 @@ class Batches:
         found = self.decoded(self.pairs[task.index])
         if isinstance(found, StandoutError):
             return found
-        drawn = {view: self.drawn(task, view) for view in ("", *self.views)}
-        views = {view: cut(found.image, found.mask, what, task.size) for view, what in drawn.items()}
-        told = {}
-        if found.known is not None:
-            told = {view: cut(found.image, as_levels(found.known), what, task.size) for view, what in drawn.items()}
-        return _Sample(task.index, views, found.how, told)
+        known = None if found.known is None else as_levels(found.known)
+        views = {
+            view: cut(found.image, found.mask, self.drawn(task, view), task.size, known) for view in ("", *self.views)
+        }
+        return _Sample(task.index, views, found.how)
 
     def lost(self, index: int, error: StandoutError) -> int:
         """Remember a picture that cannot be read; return the index of the one that may take its place.
@@ -227,27 +225,12 @@ class Batches:
             if sample.how != "equal":
                 self.refitted[self.pairs[sample.index].name] = sample.how
         index = torch.tensor([sample.index for sample in samples])
-        made = {}
-        for view in ("", *self.views):
-            image, mask, affine = stack(
-                [sample.views[view] for sample in samples], size, channels_last=self.channels_last
-            )
-            made[view] = Batch(
-                image, mask, index, affine, known=_known([sample.known for sample in samples], view, size)
-            )
+        made = {
+            view: stack([sample.views[view] for sample in samples], size, channels_last=self.channels_last)
+            for view in ("", *self.views)
+        }
+        made = {view: batch._replace(index=index) for view, batch in made.items()}
         return made.pop("")._replace(views=made)
-
-
-def _known(samples: Sequence[Mapping[str, View]], view: str, size: int) -> Tensor | None:
-    """Return where the labels of a view speak, (N, 1, H, W) bool, or None where all do everywhere."""
-    if not any(samples):
-        return None
-    known = torch.ones((len(samples), 1, size, size), dtype=torch.bool)
-    for number, told in enumerate(samples):
-        if told:
-            # A pixel that an unknown one took part in is not known; rounding leaves whole ones a little below 1.
-            known[number] = stack([told[view]], size)[1][0] > ALL_KNOWN
-    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,4 +247,3 @@ class _Sample:
     index: int
     views: dict[str, View]
     how: str
-    known: dict[str, View]
