@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ WHOLE = Drawn()
 """The whole picture as it is."""
 
 
+@functools.cache  # asked for with every draw
 def stream(name: str) -> int:
     """Return the number under which a named use of randomness is hashed; uses with other names are independent."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")

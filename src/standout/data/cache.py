@@ -7,6 +7,7 @@ the folder, whatever their sets are called and wherever they lie, and nothing in
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import struct
 import threading
@@ -14,7 +15,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -105,7 +106,7 @@ class DecodedCache:
             return sum(entry.size for entry in self._entries.values())
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}{SUFFIX}"
+        return self.folder.joinpath(key[:2], f"{key}{SUFFIX}")
 
     def _listed(self) -> dict[str, _Entry]:
         entries = {}
@@ -126,29 +127,30 @@ class DecodedCache:
         """Return what is stored, its levels mapped into memory; None where there is nothing, or nothing whole."""
         path = self._path(key)
         try:
-            levels = np.memmap(path, np.uint8, "r")
+            with path.open("rb", buffering=0) as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):  # missing, or of length 0
             return None
-        if len(levels) < HEADER.size:
+        if len(mapped) < HEADER.size:
             return None
-        mark, version, rows, columns, how, has_known, checksum = HEADER.unpack(levels[: HEADER.size].tobytes())
+        mark, version, rows, columns, how, has_known, checksum = HEADER.unpack_from(mapped)
         count = rows * columns
         if (mark, version) != (MARK, VERSION) or how >= len(HOW) or has_known > 1:
             return None
-        if len(levels) != HEADER.size + (4 + has_known) * count:
+        if len(mapped) != HEADER.size + (4 + has_known) * count:
             return None
+        planes = np.frombuffer(mapped, np.uint8, offset=HEADER.size)
         with self._lock:
             first = key not in self._own
         if first:
             # The disk may have changed a bit since; once a process is enough.
-            if zlib.crc32(levels[HEADER.size :].data) != checksum:
+            if zlib.crc32(planes) != checksum:
                 return None
             with contextlib.suppress(OSError):
                 os.utime(path)
             with self._lock:
                 self._own.add(key)
-                self._entries.setdefault(key, _Entry(len(levels), time.time()))
-        planes = np.asarray(levels[HEADER.size :])
+                self._entries.setdefault(key, _Entry(len(mapped), time.time()))
         image = planes[: 3 * count].reshape(rows, columns, 3)
         mask = planes[3 * count : 4 * count].reshape(rows, columns)
         known = planes[4 * count :].reshape(rows, columns) > 0 if has_known else None
@@ -156,18 +158,27 @@ class DecodedCache:
 
     def _store(self, key: str, decoded: Decoded) -> None:
         planes = [decoded.image, decoded.mask] + ([] if decoded.known is None else [decoded.known.astype(np.uint8)])
-        levels = b"".join(np.ascontiguousarray(plane).tobytes() for plane in planes)
+        planes = [np.ascontiguousarray(plane) for plane in planes]
+        checksum = 0
+        for plane in planes:
+            checksum = zlib.crc32(plane, checksum)
         header = HEADER.pack(
-            MARK, VERSION, *decoded.mask.shape, HOW.index(decoded.how), decoded.known is not None, zlib.crc32(levels)
+            MARK, VERSION, *decoded.mask.shape, HOW.index(decoded.how), decoded.known is not None, checksum
         )
-        size = HEADER.size + len(levels)
+        size = HEADER.size + sum(plane.size for plane in planes)
         with self._lock:
             if self._refused or not self._make_room(size):
                 return
             self._own.add(key)
             self._entries[key] = _Entry(size, time.time())
+
+        def write(file: BinaryIO) -> None:
+            for part in (header, *planes):
+                file.write(part)
+
         try:
-            atomic_write(self._path(key), header + levels)
+            # The disk's own time for a file is a hundred pictures': a damaged one is noticed, and made anew.
+            atomic_write(self._path(key), write, durable=False)
         except StandoutError as error:
             with self._lock:
                 self._entries.pop(key, None)
