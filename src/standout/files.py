@@ -93,6 +93,21 @@ def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True, 
     return path
 
 
+def announce_reading(path: str | Path) -> None:
+    """Have the system fetch a file into memory, for a reading that is to come; where it cannot, nothing happens."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    # Whatever is wrong with the file is said by who reads it. Nothing but a plain file is opened.
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - on the way of every picture
+            return
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(handle)
+
+
 def commit_folder(temporary: Path, final: Path) -> Path:
     """Give a finished temporary folder its final name by one rename, after flushing it to the disk.
 

@@ -55,14 +55,15 @@ SETTINGS = {
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_t10_the_same_bits_for_0_1_and_4_workers_and_twice_in_a_row(pairs, settings):
-    def epoch(workers):
-        return list(Batches(pairs, size=32, batch=4, workers=workers, **SETTINGS[settings]).epoch(3))
+    def epoch(workers, ahead=True):
+        return list(Batches(pairs, size=32, batch=4, workers=workers, ahead=ahead, **SETTINGS[settings]).epoch(3))
 
     first = epoch(0)
 
     assert len(first) == (6 if settings.startswith("seed 7") else 5)
     for workers in (0, 1, 4):
-        assert all(same(one, other) for one, other in zip(first, epoch(workers), strict=True))
+        for ahead in (True, False):
+            assert all(same(one, other) for one, other in zip(first, epoch(workers, ahead), strict=True))
 
 
 def test_t10_an_epoch_taken_up_in_its_midst_gives_the_same_bits(pairs):

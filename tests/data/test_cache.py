@@ -41,7 +41,8 @@ def test_t10_no_bit_depends_on_the_cache_or_on_the_workers_that_use_it(pairs, tm
     for workers in (0, 1, 4):
         cold, warm = DecodedCache(tmp_path / f"c{workers}", 2**30), DecodedCache(tmp_path / f"c{workers}", 2**30)
         for cache in (cold, cold, warm):
-            assert all(same(*both) for both in zip(without, epoch(pairs, cache, workers), strict=True))
+            for ahead in (True, False):
+                assert all(same(*both) for both in zip(without, epoch(pairs, cache, workers, ahead=ahead), strict=True))
         assert len(files_of(tmp_path / f"c{workers}")) == 9
 
 

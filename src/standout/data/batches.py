@@ -18,6 +18,7 @@ from standout.data.pairs import Pair, shown
 from standout.data.views import View, cut, stack
 from standout.data.workers import in_order
 from standout.errors import StandoutError
+from standout.files import announce_reading
 from standout.images import as_levels
 from standout.shapes import Batch
 
@@ -38,7 +39,10 @@ class Batches:
     batch : pictures a batch.
     augmentation : what may happen to a sample; none gives whole pictures, resized.
     seed : of everything random.
-    workers : threads that read ahead; their number changes no bit.
+    workers : threads that read; their number changes no bit.
+    ahead : read the next batches while one is learned from. Else each is read when it is asked for, and its files are
+        only announced to the disk before: on processors that a step takes all of, a thread that reads beside it holds
+        up its threads for longer than its own time.
     views : names of further views of the same samples, each drawn on its own.
     shuffle : a new order each epoch; else the order of `pairs`.
     drop_last : leave out a last batch that is not full.
@@ -70,6 +74,7 @@ class Batches:
         augmentation: Augmentation | None = None,
         seed: int = 0,
         workers: int = 0,
+        ahead: bool = True,
         views: Sequence[str] = (),
         shuffle: bool = True,
         drop_last: bool = True,
@@ -97,6 +102,7 @@ class Batches:
         self.augmentation = augmentation
         self.seed = seed
         self.workers = workers
+        self.ahead = ahead
         self.views = tuple(views)
         self.shuffle = shuffle
         self.drop_last = drop_last
@@ -144,6 +150,8 @@ class Batches:
             ahead=2 * count + self.workers,
             patience=self.patience,
             name=lambda task: self.pairs[task.index].image,
+            together=0 if self.ahead else count,
+            announce=self._announce,
         )
         with contextlib.closing(samples):
             for first in range(0, len(tasks), count):
@@ -175,6 +183,13 @@ class Batches:
             raise StandoutError(
                 "loader-failed", f"reading failed ({type(error).__name__}: {error})", pair.image, "please report it"
             ) from error
+
+    def _announce(self, task: Task) -> None:
+        """Have the system fetch what a task reads."""
+        pair = self.pairs[task.index]
+        stored = None if self.cache is None else self.cache.place(pair, self.reading)
+        for path in (pair.image, pair.mask) if stored is None else (stored,):
+            announce_reading(path)
 
     def drawn(self, task: Task, view: str) -> Drawn:
         """Return what happens to a view of a sample."""

@@ -100,6 +100,11 @@ class DecodedCache:
             self._store(key, found)
         return found
 
+    def place(self, pair: Pair, reading: Reading) -> Path | None:
+        """Return the file in which a pair's pixels are kept, or None where this process has not asked for it yet."""
+        key = self._keys.get((reading, pair))
+        return None if key is None else self._path(key)
+
     def size(self) -> int:
         """Return the bytes of all files that this process knows of."""
         with self._lock:
@@ -144,7 +149,7 @@ class DecodedCache:
             first = key not in self._own
         if first:
             # The disk may have changed a bit since; once a process is enough.
-            if zlib.crc32(planes) != checksum:
+            if zlib.crc32(planes.data) != checksum:
                 return None
             with contextlib.suppress(OSError):
                 os.utime(path)
@@ -158,14 +163,14 @@ class DecodedCache:
 
     def _store(self, key: str, decoded: Decoded) -> None:
         planes = [decoded.image, decoded.mask] + ([] if decoded.known is None else [decoded.known.astype(np.uint8)])
-        planes = [np.ascontiguousarray(plane) for plane in planes]
+        parts = [np.ascontiguousarray(plane).data for plane in planes]
         checksum = 0
-        for plane in planes:
-            checksum = zlib.crc32(plane, checksum)
+        for part in parts:
+            checksum = zlib.crc32(part, checksum)
         header = HEADER.pack(
             MARK, VERSION, *decoded.mask.shape, HOW.index(decoded.how), decoded.known is not None, checksum
         )
-        size = HEADER.size + sum(plane.size for plane in planes)
+        size = HEADER.size + sum(part.nbytes for part in parts)
         with self._lock:
             if self._refused or not self._make_room(size):
                 return
@@ -173,8 +178,8 @@ class DecodedCache:
             self._entries[key] = _Entry(size, time.time())
 
         def write(file: BinaryIO) -> None:
-            for part in (header, *planes):
-                file.write(part)
+            file.write(header)
+            file.writelines(parts)
 
         try:
             # The disk's own time for a file is a hundred pictures': a damaged one is noticed, and made anew.

@@ -102,7 +102,7 @@ def stack(views: Sequence[View], size: int, *, channels_last: bool = True) -> Ba
         planes = [view.image, *(plane[None] for plane in (view.mask, view.known) if plane is not None)]
         if view.rest is not None:
             levels = torch.cat(planes)[None].float()
-            planes = list(turned(levels, view.rest, size).split([len(plane) for plane in planes]))
+            planes = list(torch.split(turned(levels, view.rest, size), [len(plane) for plane in planes]))
         for whole, plane in zip((image, mask, known), planes, strict=False):
             if whole is not None:
                 whole[number] = plane
