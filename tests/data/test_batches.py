@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -289,3 +292,36 @@ def test_settings_that_make_no_batches_are_refused(pairs, wrong, says):
         Batches(pairs, **({"size": 8, "batch": 2} | wrong))
     with pytest.raises(ValueError, match="no pairs"):
         Batches([], size=8, batch=2)
+
+
+THREADS = """
+import os, sys, torch
+from standout.data.augment import Augmentation
+from standout.data.batches import Batches
+from standout.data.pairs import find_pairs
+torch.set_num_threads(3)
+torch.rand(10**6).add_(1).sum()  # computing threads are started by the first work that they are used for
+before = len(os.listdir("/proc/self/task"))
+changes = {"brightness": 0.2, "contrast": 0.2, "scale": (0.8, 1.2)}
+for augmentation in (Augmentation(**changes), Augmentation(**changes, rotation=10)):
+    epoch = Batches(find_pairs(sys.argv[1]).pairs, size=256, batch=4, workers=2, augmentation=augmentation).epoch(0)
+    next(epoch)
+    print(len(os.listdir("/proc/self/task")) - before)
+    epoch.close()
+    while len(os.listdir("/proc/self/task")) > before:
+        pass
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_readers_start_no_computing_threads_of_their_own(tmp_path):
+    # Each of them would, as the first thread does, where it worked on enough numbers at once; these wait busily.
+    folder = make_set(tmp_path, [f"n{k}" for k in range(8)], rows=300, columns=400)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+
+    said = subprocess.run(
+        [sys.executable, "-c", THREADS, str(folder)], env=environment, check=True, stdout=subprocess.PIPE, text=True,
+        timeout=120,
+    ).stdout  # fmt: skip
+
+    assert said.split() == ["2", "2"]

@@ -7,6 +7,7 @@ in the image alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,13 +29,13 @@ ALL_KNOWN = 254.5
 
 
 class View(NamedTuple):
-    """One view of one sample, cut out of the picture, in levels.
+    """One view of one sample, cut out of the picture, in levels 0 to 255: uint8, or float32 where it is turned.
 
-    image : (3, H, W) uint8, of the view's own size unless `rest` is there.
-    mask : (H, W) uint8 of the same size; none where the picture has none.
-    known : (H, W) uint8, 255 where the mask speaks; none where it does everywhere.
+    image : (3, H, W).
+    mask : (H, W); none where the picture has none.
+    known : (H, W), 255 where the mask speaks; none where it does everywhere.
     affine : (2, 3), the view to the whole picture.
-    rest : (2, 3), the view to `image`, where a turn remains that filtering rows and columns cannot do; else none.
+    flip : whether left and right still change places.
     """
 
     image: Tensor
@@ -42,13 +43,14 @@ class View(NamedTuple):
     known: Tensor | None
     affine: Affine
     drawn: Drawn = WHOLE
-    rest: Affine | None = None
+    flip: bool = False
 
 
 def cut(image: Pixels, mask: Pixels | None, drawn: Drawn, size: int, known: Pixels | None = None) -> View:
     """Return a view of `size` x `size` pixels of an image (H, W, 3), its mask (H, W) and where that speaks (H, W).
 
-    Shrinking averages over the area that a pixel covers. Beyond the edge all are mirrored.
+    Shrinking averages over the area that a pixel covers. Beyond the edge all are mirrored. It starts no threads: only
+    what `torch` computes in the thread that calls it is used, since readers run beside the threads of a step.
 
     Raises
     ------
@@ -58,8 +60,12 @@ def cut(image: Pixels, mask: Pixels | None, drawn: Drawn, size: int, known: Pixe
     if mask is not None and mask.shape != (rows, columns):
         raise ValueError(f"image and mask differ in size: {(rows, columns)} and {mask.shape}")
     at = place(drawn, (rows, columns), size)
-    label, spoken = (None if plane is None else _filtered(plane[..., None], at)[0] for plane in (mask, known))
-    return View(_filtered(image, at), label, spoken, at.affine, drawn, at.rest)
+    given = [image, *(plane[..., None] for plane in (mask, known) if plane is not None)]
+    planes = [_filtered(plane, at) for plane in given]
+    if at.rest is not None:
+        planes = _turned_together(planes, at.rest, size)
+    label = None if mask is None else planes[1][0]
+    return View(planes[0], label, None if known is None else planes[-1][0], at.affine, drawn, at.flip)
 
 
 def _filtered(plane: Pixels, at: Place) -> Tensor:
@@ -71,8 +77,22 @@ def _filtered(plane: Pixels, at: Place) -> Tensor:
         else:
             plane = plane[first:after] if axis == 0 else plane[:, first:after]
     # The copy may be written, as a tensor's memory must be; stored levels may not.
-    found = resampled(plane.copy(), at.size)
-    return found.flip(2) if at.flip else found
+    return resampled(plane.copy(), at.size)
+
+
+def _turned_together(planes: Sequence[Tensor], rest: Affine, size: int) -> list[Tensor]:
+    """Return planes (C, H, W) of one picture where `rest` says that they lie, (C, size, size) float32, by one grid."""
+    sides = [len(plane) for plane in planes]
+    levels = np.empty((1, sum(sides), *planes[0].shape[1:]), np.float32)
+    for level, channel in zip(levels[0], itertools.chain.from_iterable(planes), strict=True):
+        level[...] = channel.numpy()
+    column = np.arange(1 - size, size, 2, dtype=np.float32) / np.float32(size)
+    grid = np.empty((size, size, 2), np.float32)
+    for axis, (x, y, origin) in enumerate(rest.astype(np.float32)):
+        np.add(column * x, (column * y + origin)[:, None], out=grid[..., axis])
+    found = _sampled(torch.from_numpy(levels), torch.from_numpy(grid)).numpy()
+    np.clip(found, 0, 255, out=found)
+    return list(torch.from_numpy(found).split_with_sizes(sides))
 
 
 def mirrored(planes: Tensor, region: tuple[int, int, int, int]) -> Tensor:
@@ -92,20 +112,16 @@ def _mirror_places(first: int, count: int, length: int) -> NDArray[np.int64]:
 def stack(views: Sequence[View], size: int, *, channels_last: bool = True) -> Batch:
     """Return views as a batch of float32 in 0..1, without an index; a picture without a mask has one of zeros.
 
-    What remains to be turned is turned here, image and mask by one grid; then colours change in the images.
+    Colours change here, in the images.
     """
     order = torch.channels_last if channels_last else torch.contiguous_format
     image = torch.empty((len(views), 3, size, size), memory_format=order)
     mask = torch.zeros((len(views), 1, size, size))
     known = torch.full_like(mask, 255) if any(view.known is not None for view in views) else None
     for number, view in enumerate(views):
-        planes = [view.image, *(plane[None] for plane in (view.mask, view.known) if plane is not None)]
-        if view.rest is not None:
-            levels = torch.cat(planes)[None].float()
-            planes = list(torch.split(turned(levels, view.rest, size), [len(plane) for plane in planes]))
-        for whole, plane in zip((image, mask, known), planes, strict=False):
-            if whole is not None:
-                whole[number] = plane
+        for whole, plane in ((image, view.image), (mask, view.mask), (known, view.known)):
+            if whole is not None and plane is not None:
+                whole[number] = plane.flip(-1) if view.flip else plane
     affines = torch.from_numpy(np.stack([view.affine for view in views]).astype(np.float32))
     return finished(image, mask, known, affines, [view.drawn for view in views])
 
@@ -117,13 +133,19 @@ def finished(image: Tensor, mask: Tensor, known: Tensor | None, affine: Tensor, 
 
 
 def turned(planes: Tensor, rest: Affine, size: int) -> Tensor:
-    """Return (C, size, size) of one picture's levels (1, C, H, W), where `rest` says that they lie."""
-    # What `affine_grid` computes, cheaper: a place is the sum of what its column and its row contribute.
-    place = torch.arange(1 - size, size, 2, device=planes.device) / size
+    """Return (C, size, size) of one picture's levels (1, C, H, W), where `rest` says that they lie, on its device."""
+    column = torch.arange(1 - size, size, 2, device=planes.device)[:, None] / size
     x, y, origin = torch.from_numpy(rest.T.astype(np.float32)).to(planes.device)
-    grid = (place[:, None] * x)[None] + (place[:, None] * y + origin)[:, None]
-    # Bilinear weights may sum to a rounding error above one.
-    return F.grid_sample(planes, grid[None], padding_mode="border", align_corners=False)[0].clamp_(0, 255)
+    return _sampled(planes, (column * x)[None] + (column * y + origin)[:, None]).clamp_(0, 255)
+
+
+def _sampled(planes: Tensor, grid: Tensor) -> Tensor:
+    """Return (C, size, size) of levels (1, C, H, W) at the places of a grid (size, size, 2) in -1..1.
+
+    The grid is what `affine_grid` computes, cheaper: a place is the sum of what its column and its row contribute.
+    Bilinear weights may sum to a rounding error above one, so the levels may leave their range by as much.
+    """
+    return F.grid_sample(planes, grid[None], padding_mode="border", align_corners=False)[0]
 
 
 def coloured(image: Tensor, drawn: Sequence[Drawn]) -> Tensor:
