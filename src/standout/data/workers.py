@@ -11,7 +11,7 @@ import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotReady
 from typing import TypeVar
@@ -31,7 +31,7 @@ def in_order(
     patience: float,
     name: Callable[[Task], object],
     together: int = 0,
-    announce: Callable[[Task], object] | None = None,
+    announce: Callable[[Task], object] = lambda _task: None,
 ) -> Generator[Result, None, None]:
     """Yield `work(task)` for each task in the tasks' order.
 
@@ -71,17 +71,19 @@ def in_order(
     for number in range(workers):
         threading.Thread(target=serve, name=f"standout-loader-{number}", daemon=True).start()
     begun: deque[tuple[Task, Future[Result]]] = deque()
-    remaining, coming = itertools.tee(tasks)
-    coming = itertools.islice(coming, together, None)
+    remaining: Iterator[Task] = iter(tasks)
+    coming: Iterator[Task] = iter(())
+    if together:
+        remaining, other = itertools.tee(remaining)
+        coming = itertools.islice(other, together, None)
     try:
         while True:
             room = max(1, ahead) - len(begun) if not together else together * (not begun)
             for task in itertools.islice(remaining, room):
                 begun.append((task, Future()))
                 waiting.put(functools.partial(fulfil, *begun[-1]))
-            if together and announce is not None:
-                for task in itertools.islice(coming, room):
-                    waiting.put(functools.partial(announce, task))
+            for task in itertools.islice(coming, room):
+                waiting.put(functools.partial(announce, task))
             if not begun:
                 return
             task, future = begun.popleft()
