@@ -306,3 +306,17 @@ def test_announcing_a_file_opens_plain_files_alone_and_says_nothing(tmp_path):
             files.announce_reading(path)
 
     assert seen == [tmp_path / "plain"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_a_durable_write_waits_for_the_disk_and_both_are_whole(tmp_path, monkeypatch, durable):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+
+    atomic_write(tmp_path / "x", b"old", durable=durable)
+    with pytest.raises(ZeroDivisionError):
+        atomic_write(tmp_path / "x", lambda file: file.write(b"ne") / 0, durable=durable)
+
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+    assert bool(flushed) == durable

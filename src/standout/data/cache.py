@@ -70,7 +70,7 @@ class DecodedCache:
         self._refused = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._entries = self._listed()
+            self._list()
         except OSError as error:
             raise disk_error(error, self.folder) from error
 
@@ -107,13 +107,13 @@ class DecodedCache:
 
     def size(self) -> int:
         """Return the bytes of all files that this process knows of."""
-        with self._lock:
-            return sum(entry.size for entry in self._entries.values())
+        return self._taken
 
     def _path(self, key: str) -> Path:
         return self.folder.joinpath(key[:2], f"{key}{SUFFIX}")
 
-    def _listed(self) -> dict[str, _Entry]:
+    def _list(self) -> None:
+        """Look what lies in the folder."""
         entries = {}
         now = time.time()
         for part in self.folder.iterdir():
@@ -126,7 +126,19 @@ class DecodedCache:
                         entries[path.stem] = _Entry(found.st_size, found.st_mtime)
                     elif is_temporary(path) and now - found.st_mtime > LEFTOVER_SECONDS:
                         path.unlink()
-        return entries
+        self._entries, self._taken = entries, sum(entry.size for entry in entries.values())
+
+    def _add(self, key: str, size: int) -> None:
+        """Remember a file of this process's own, under the lock."""
+        self._remove(key)
+        self._own.add(key)
+        self._entries[key] = _Entry(size, time.time())
+        self._taken += size
+
+    def _remove(self, key: str) -> None:
+        """Forget a file, under the lock."""
+        entry = self._entries.pop(key, None)
+        self._taken -= entry.size if entry else 0
 
     def _load(self, key: str) -> Decoded | None:
         """Return what is stored, its levels mapped into memory; None where there is nothing, or nothing whole."""
@@ -154,8 +166,7 @@ class DecodedCache:
             with contextlib.suppress(OSError):
                 os.utime(path)
             with self._lock:
-                self._own.add(key)
-                self._entries.setdefault(key, _Entry(len(mapped), time.time()))
+                self._add(key, len(mapped))
         image = planes[: 3 * count].reshape(rows, columns, 3)
         mask = planes[3 * count : 4 * count].reshape(rows, columns)
         known = planes[4 * count :].reshape(rows, columns) > 0 if has_known else None
@@ -174,8 +185,7 @@ class DecodedCache:
         with self._lock:
             if self._refused or not self._make_room(size):
                 return
-            self._own.add(key)
-            self._entries[key] = _Entry(size, time.time())
+            self._add(key, size)
 
         def write(file: BinaryIO) -> None:
             file.write(header)
@@ -186,7 +196,7 @@ class DecodedCache:
             atomic_write(self._path(key), write, durable=False)
         except StandoutError as error:
             with self._lock:
-                self._entries.pop(key, None)
+                self._remove(key)
                 told, self._refused = self._refused, True
             if not told:
                 self.warn(f"decoded pictures are no longer stored: {error}")
@@ -196,8 +206,8 @@ class DecodedCache:
         self._stored += 1
         if self._stored % STORED_BETWEEN_LOOKS == 0:
             with contextlib.suppress(OSError):
-                self._entries = self._listed()
-        over = sum(entry.size for entry in self._entries.values()) + size - self.limit
+                self._list()
+        over = self._taken + size - self.limit
         if over <= 0:
             return True
         others = sorted((entry.used, key) for key, entry in self._entries.items() if key not in self._own)
@@ -206,5 +216,6 @@ class DecodedCache:
                 break
             with contextlib.suppress(OSError):
                 self._path(key).unlink(missing_ok=True)
-            over -= self._entries.pop(key).size
+            over -= self._entries[key].size
+            self._remove(key)
         return over <= 0
