@@ -286,10 +286,17 @@ def costs() -> list[str]:
         ]
         for row in found["memory_kept"]
     ]
-    read = "; ".join(
-        f"`{row['network']}` {100 * row['share_of_the_speed_in_memory']:.0f} %{' from the cache' * row.get('cached', False)}"
+    read = [
+        [
+            row["network"],
+            "the cache" if row["cached"] else "their files",
+            "" if "ahead" not in row else "beside steps" if row["ahead"] else "between steps",
+            f"{100 * row['share_of_the_speed_in_memory']:.0f} %",
+            *(f"{row[key]:,}" if key in row else "" for key in ("processor_milliseconds_a_picture", "peak_mebibytes")),
+        ]
         for row in found.get("reading", [])
-    )
+        if row.get("chosen", True)
+    ]
     return [
         "## What a training step costs",
         "",
@@ -299,7 +306,10 @@ def costs() -> list[str]:
         "",
         *table(["network", "step", "milliseconds", "pictures a second", "beside plain", "loss alone"], steps, words=2),
         "",
-        f"Speed with pictures read and augmented beside the speed on pictures in memory: {read}.",
+        "Speed with pictures read and augmented, as `standout train` reads them, beside the speed on pictures in memory; what",
+        "one picture takes of a processor; the most memory that the process had:",
+        "",
+        *table(["network", "pictures from", "read", "share of the speed", "ms a picture", "peak MiB"], read, words=3),
         "",
         "The same steps in processes of their own, with and without keeping freed memory (`standout train` keeps it):",
         "",

@@ -8,7 +8,8 @@ variant, variant, plain), on the same batch, so that what else the machine does,
 `loss_milliseconds` times loss and strategy alone, forward and back to the logits that the network gave: the difference
 of a variant's from plain's, as `loss_added` in shares of the plain step, is free of the noise of the network's time.
 `reading` gives the share of the speed of steps on pictures that lie in memory that is left when the pictures are
-read and augmented, from their files and from the cache of decoded ones; `memory_kept` compares whole processes with
+read and augmented, from their files and from the cache of decoded ones, and what reading one takes of a processor;
+`memory_kept` compares whole processes with
 and without `keep_freed_memory`.
 
 Writes docs/results/training_cost.json.
@@ -17,6 +18,7 @@ Writes docs/results/training_cost.json.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -28,9 +30,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,11 +48,14 @@ from standout.networks.network import Network
 from standout.shapes import Batch, Maps, Progress
 from standout.train.allocator import keep_freed_memory
 from standout.train.build import build_strategy, build_task
+from standout.train.pictures import readers
 from standout.train.step import TrainingStep
 
 OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "training_cost.json"
 NETWORKS = ("fusion_mobilenetv2_100", "pocket")
 PROGRESS = Progress(10, 100, 0, 1)
+UNTIMED, TIMED = 2, 4
+"""Steps on pictures that are read, in a row."""
 PLAIN = "plain"
 # name -> (task, strategies)
 VARIANTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
@@ -185,53 +189,117 @@ def losses_alone(
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Return between which values the median lies with 95 % confidence, whatever their distribution."""
     ordered, count = sorted(values), len(values)
-    tails = accumulate(math.comb(count, below) / 2**count for below in range(count))
+    tails = itertools.accumulate(math.comb(count, below) / 2**count for below in range(count))
     beyond = max(sum(2 * tail <= 0.05 for tail in tails), 1) - 1
     return ordered[beyond], ordered[-1 - beyond]
 
 
-def reading(network: str, cached: bool, settings: argparse.Namespace) -> dict[str, Any]:
-    """Return how fast steps are on pictures that are read, beside the same steps on those that lie in memory."""
+def reading(settings: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return one row a network, source of pictures and way of reading, each network from a process of its own."""
+    rows = []
+    for network in NETWORKS:
+        words = [
+            sys.executable,
+            __file__,
+            "--read",
+            network,
+            "--data",
+            str(settings.data),
+            "--size",
+            str(settings.size),
+        ]
+        words += ["--batch", str(settings.batch), "--rounds", str(settings.rounds), "--threads", str(settings.threads)]
+        rows += json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return rows
+
+
+def read(settings: argparse.Namespace) -> None:
+    """Print how fast steps of one network are on pictures that are read, beside those on a batch in memory.
+
+    In each round every way of reading makes `TIMED` steps, in an order that changes from round to round, each of them
+    between as many steps on the batch in memory; a round's share compares the two. `standout train` reads as `readers`
+    says; the other way is there to compare with.
+    """
+    keep_freed_memory()
+    torch.set_num_threads(settings.threads)
     with tempfile.TemporaryDirectory() as folder:
-        return _reading(network, DecodedCache(folder, 2**40) if cached else None, settings)
-
-
-def _reading(network: str, cache: DecodedCache | None, settings: argparse.Namespace) -> dict[str, Any]:
-    pairs = find_pairs(settings.data, part="train", skip_unpaired=False).pairs[: settings.batch * 9]
-    batches = Batches(
-        pairs,
-        size=settings.size,
-        batch=settings.batch,
-        augmentation=Augmentation(brightness=0.2),
-        seed=0,
-        workers=1,
-        cache=cache,
-    )
-    for pair in pairs if cache else ():
-        batches.decoded(pair)
-    learner = Learner(network, PLAIN, len(pairs))
-    kept = made_batch(settings.size, settings.batch)
-    learner.learn(kept)
-    ratios = []
-    for epoch in range(settings.rounds):
-        source = batches.epoch(epoch)
-        # By then as much is read ahead as ever will be, so what a timed step takes from it is read while it runs.
+        pairs = find_pairs(settings.data, part="train", skip_unpaired=False).pairs
+        pairs = pairs[: settings.batch * (UNTIMED + TIMED + 3)]
+        chosen = readers(1, torch.device("cpu"))
+        workers = {True: 1, False: max(1, settings.threads)}
+        cache = DecodedCache(folder, 2**40)
+        common: dict[str, Any] = {"size": settings.size, "batch": settings.batch, "seed": 0}
+        common["augmentation"] = Augmentation(brightness=0.2)
+        sources = {
+            (cached, ahead): Batches(
+                pairs, workers=workers[ahead], ahead=ahead, cache=cache if cached else None, **common
+            )
+            for cached in (False, True)
+            for ahead in (chosen["ahead"], not chosen["ahead"])
+        }
+        processor = {
+            cached: _processor_seconds(Batches(pairs, cache=cache if cached else None, **common)) / len(pairs)
+            for cached in (False, True)
+        }
+        learner, kept = Learner(settings.read, PLAIN, len(pairs)), made_batch(settings.size, settings.batch)
         for _ in range(2):
-            learner.learn(next(source))
-        began = time.perf_counter()
-        for _ in range(4):
-            learner.learn(next(source))
-        read = time.perf_counter() - began
-        source.close()  # nothing is read beside the steps on the batch in memory
-        began = time.perf_counter()
-        for _ in range(4):
             learner.learn(kept)
-        ratios.append((time.perf_counter() - began) / read)
-    return {
-        "network": network,
-        "cached": cache is not None,
-        "share_of_the_speed_in_memory": round(statistics.median(ratios), 4),
-    }
+        shares: dict[tuple[bool, bool], list[float]] = {way: [] for way in sources}
+        in_memory = []
+        for number in range(settings.rounds):
+            ways = list(sources)
+            for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
+                before = _steps(learner, itertools.repeat(kept))
+                source = sources[way].epoch(number)
+                # By then as much is read ahead as ever will be: what a timed step takes is read while others run.
+                for _ in range(UNTIMED):
+                    learner.learn(next(source))
+                with_pictures = _steps(learner, source)
+                source.close()  # nothing is read beside the steps on the batch in memory
+                after = _steps(learner, itertools.repeat(kept))
+                shares[way].append((before + after) / 2 / with_pictures)
+                in_memory += [before / TIMED, after / TIMED]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        json.dumps(
+            [
+                {
+                    "network": settings.read,
+                    "cached": cached,
+                    "ahead": ahead,
+                    "chosen": ahead == chosen["ahead"],
+                    "share_of_the_speed_in_memory": round(statistics.median(found), 4),
+                    "share_quartiles": [round(share, 4) for share in statistics.quantiles(found)[::2]],
+                    "milliseconds_in_memory": round(1000 * statistics.median(in_memory), 1),
+                    "processor_milliseconds_a_picture": round(1000 * processor[cached], 2),
+                    "peak_mebibytes": round(peak),
+                }
+                for (cached, ahead), found in shares.items()
+            ]
+        )
+    )
+
+
+def _steps(learner: Learner, source: Iterator[Batch]) -> float:
+    """Return the seconds of some steps, and of what they wait for."""
+    began = time.perf_counter()
+    for _ in range(TIMED):
+        learner.learn(next(source))
+    return time.perf_counter() - began
+
+
+def _processor_seconds(batches: Batches) -> float:
+    """Return what an epoch's batches take of one processor: the least of three epochs, after one that fills a cache."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # others would wait busily
+    taken = []
+    for epoch in range(4):
+        began = time.thread_time()
+        for _ in batches.epoch(epoch):
+            pass
+        taken.append(time.thread_time() - began)
+    torch.set_num_threads(threads)
+    return min(taken[1:])
 
 
 def memory_kept(settings: argparse.Namespace) -> list[dict[str, Any]]:
@@ -285,13 +353,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--alone", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--read", choices=NETWORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--reading-only", action="store_true", help="time reading alone, and print it")
     parser.add_argument("--keep", action="store_true", help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.alone:
         alone(settings)
         return
+    if settings.read:
+        read(settings)
+        return
+    if settings.reading_only:
+        print(json.dumps(reading(settings), indent=1))
+        return
     # First of all: a process that is started reports its parent's peak memory where that is higher than its own.
     kept = memory_kept(settings)
+    read_rows = reading(settings) if settings.data else []
     keep_freed_memory()
     torch.set_num_threads(settings.threads)
     result: dict[str, Any] = {
@@ -308,7 +385,7 @@ def main() -> None:
         "memory_kept": kept,
     }
     if settings.data:
-        result["reading"] = [reading(network, cached, settings) for network in NETWORKS for cached in (False, True)]
+        result["reading"] = read_rows
     result["peak_mebibytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     text = json.dumps(result, indent=1)
     print(text)

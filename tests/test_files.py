@@ -293,3 +293,30 @@ def test_k06_on_windows_such_a_name_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(StandoutError, match="keeps for itself"):
         files.atomic_write(tmp_path / "a:b.png", b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_announcing_a_file_opens_plain_files_alone_and_says_nothing(tmp_path):
+    (tmp_path / "plain").write_bytes(b"x" * 10_000)
+    os.mkfifo(tmp_path / "pipe")
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = os.open
+        patch.setattr(os, "open", lambda path, *rest: seen.append(path) or real(path, *rest))
+        for path in (tmp_path / "plain", tmp_path / "pipe", tmp_path, tmp_path / "missing", "with\0zero"):
+            files.announce_reading(path)
+
+    assert seen == [tmp_path / "plain"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_a_durable_write_waits_for_the_disk_and_both_are_whole(tmp_path, monkeypatch, durable):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+
+    atomic_write(tmp_path / "x", b"old", durable=durable)
+    with pytest.raises(ZeroDivisionError):
+        atomic_write(tmp_path / "x", lambda file: file.write(b"ne") / 0, durable=durable)
+
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+    assert bool(flushed) == durable

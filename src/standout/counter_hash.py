@@ -34,11 +34,15 @@ def hash64(
     ------
     TypeError : a counter is not an integer.
     """
-    state = np.zeros((), np.uint64)
+    state: int | NDArray[np.uint64] = 0
     # The products are meant to wrap; NumPy warns of it for scalars only.
     with np.errstate(over="ignore"):
         for counter in (seed, epoch, index, view, pixel):
-            state = _mixed(state + (_word(counter) + np.uint64(1)) * np.uint64(STEP))
+            if isinstance(state, int) and isinstance(counter, int):
+                # The same in whole numbers of Python, which cost less than arrays of one.
+                state = _mixed_number((state + (counter + 1) * STEP) & _WORD)
+            else:
+                state = _mixed(np.asarray(state, np.uint64) + (_word(counter) + np.uint64(1)) * np.uint64(STEP))
     return np.asarray(state, np.uint64)
 
 
@@ -54,6 +58,12 @@ def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for shift, factor in MIX:
         state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
     return np.asarray(state ^ (state >> np.uint64(LAST_SHIFT)), np.uint64)
+
+
+def _mixed_number(state: int) -> int:
+    for shift, factor in MIX:
+        state = ((state ^ (state >> shift)) * factor) & _WORD
+    return state ^ (state >> LAST_SHIFT)
 
 
 def _word(counter: ArrayLike) -> NDArray[np.uint64]:

@@ -50,10 +50,15 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(TEMPORARY_PREFIX) and path.name.endswith(TEMPORARY_SUFFIX)
 
 
-def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True) -> Path:
+def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True, durable: bool = True) -> Path:
     """Write bytes, or what a function writes to a binary file, and give them their name in one rename.
 
     Returns the final path. Parents are made. The file has the permissions of the umask.
+
+    Parameters
+    ----------
+    durable : wait until the disk has it, which may take longer than all else. Without, a machine that loses its power
+        may keep a damaged file under the final name: only for what is checked when it is read and can be made anew.
 
     Raises
     ------
@@ -71,12 +76,14 @@ def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True) 
             else:
                 content(file)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if overwrite:
             temporary.replace(path)
         else:
             _rename_new(temporary, path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -84,6 +91,21 @@ def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True) 
             raise disk_error(error, path) from error
         raise
     return path
+
+
+def announce_reading(path: str | Path) -> None:
+    """Have the system fetch a file into memory, for a reading that is to come; where it cannot, nothing happens."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    # Whatever is wrong with the file is said by who reads it. Nothing but a plain file is opened.
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - on the way of every picture
+            return
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(handle)
 
 
 def commit_folder(temporary: Path, final: Path) -> Path:

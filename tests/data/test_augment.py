@@ -8,7 +8,8 @@ from data_sets import scene
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standout.data.augment import WHOLE, Augmentation, affine, coloured, cut, draw, stack
+from standout.data.augment import WHOLE, Augmentation, affine, draw
+from standout.data.views import coloured, cut, stack
 
 EVERYTHING = Augmentation(
     flip=0.5, crop_keep=0.8, scale=(0.8, 1.3), rotation=15, brightness=0.3, contrast=0.3, saturation=0.3
@@ -24,8 +25,8 @@ def warped(picture, theta, size):
 
 
 def view(picture, mask, drawn, size):
-    image, label, theta = stack([cut(picture, mask, drawn, size)], size)
-    return image[0], label[0], theta[0]
+    batch = stack([cut(picture, mask, drawn, size)], size)
+    return batch.image[0], batch.mask[0], batch.affine[0]
 
 
 @given(index=st.integers(0, 10**6), rows=st.integers(60, 140), columns=st.integers(60, 140))
@@ -168,7 +169,7 @@ def test_colours_follow_their_definition():
     image = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 0.5 + 0.1
     drawn = [WHOLE._replace(brightness=1.2), WHOLE._replace(brightness=0.9, contrast=1.2, saturation=0.5)]
 
-    got = coloured(image, drawn)
+    got = coloured(image.clone(), drawn)
 
     assert torch.allclose(got[0], image[0] * 1.2)
     bright = image[1] * 0.9

@@ -6,12 +6,13 @@ import torch
 from data_sets import encoded, make_set, write
 from test_batches import EVERYTHING, SETTINGS
 
-from standout.data.augment import Augmentation, Drawn, cut
+from standout.data.augment import Augmentation
 from standout.data.batches import Batches
 from standout.data.pairs import find_pairs
-from standout.data.resample import resampled
+from standout.data.resample import resampled, resampled_batch
 from standout.data.resident import ResidentBatches
 from standout.errors import StandoutError
+from standout.images import resize
 
 CPU = torch.device("cpu")
 
@@ -103,33 +104,37 @@ def test_a_set_that_does_not_fit_is_refused_with_both_numbers(pairs):
     assert caught.value.exit_code == 2
 
 
-def test_filtering_gives_the_levels_of_the_image_library():
+def test_filtering_a_batch_gives_the_levels_of_filtering_one_picture():
     random = np.random.default_rng(0)
-    for _ in range(60):
-        shapes = [tuple(random.integers(1, 90, 2)) for _ in range(random.integers(1, 4))]
+    for _ in range(80):
+        shapes = [random.integers(1, 90, 2) for _ in range(random.integers(1, 4))]
         rows, columns = (max(shape[axis] for shape in shapes) for axis in (0, 1))
-        size = int(random.integers(1, 70))
+        size = tuple(random.integers(1, 70, 2).tolist())
         planes = torch.full((len(shapes), 4, rows, columns), 77, dtype=torch.uint8)
         boxes, expected, flips = [], [], random.random(len(shapes)) < 0.5
         for number, shape in enumerate(shapes):
             picture = random.integers(0, 256, (*shape, 4), dtype=np.uint8)
             planes[number, :, : shape[0], : shape[1]] = torch.from_numpy(picture).permute(2, 0, 1)
-            keep, corner = random.uniform(0.6, 1, 2), random.random(2)
-            top, left = (1 - keep) * corner
-            drawn = Drawn(*keep, top, left, flip=bool(flips[number]))
-            view = cut(np.ascontiguousarray(picture[..., :3]), np.ascontiguousarray(picture[..., 3]), drawn, size)
-            expected.append(np.dstack([view.image, view.mask]).transpose(2, 0, 1))
-            edges = np.array([top, left, top + keep[0], left + keep[1]]) * [*shape, *shape]
-            boxes.append(np.clip(edges, 0, [*shape, *shape]))
+            top, left = (random.random(2) * shape).astype(int)
+            bottom, right = np.array([top, left]) + 1 + (random.random(2) * (shape - [top, left])).astype(int)
+            one = resampled(picture[top:bottom, left:right].copy(), size)
+            expected.append(one.flip(2) if flips[number] else one)
+            boxes.append([top, left, bottom, right])
 
-        got = resampled(
-            planes, torch.tensor(np.array(shapes)), torch.tensor(np.array(boxes)), (size, size), torch.tensor(flips)
-        )
+        got = resampled_batch(planes, torch.tensor(np.array(boxes)), size, torch.tensor(flips))
 
-        difference = np.abs(got.numpy() - np.stack(expected))
-        # The two boxes are equal but for the last bit, which may move a level.
-        assert difference.max() <= 1
-        assert (difference > 0).mean() < 1e-3
+        assert torch.equal(got, torch.stack(expected).double())
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (90, 70), (224, 500), (40, 224)])
+def test_filtering_is_within_a_level_of_the_image_library(shape):
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+    got = resampled(picture, (224, 224)).permute(1, 2, 0).numpy()
+
+    difference = np.abs(got.astype(int) - resize(picture, (224, 224)).astype(int))
+    assert difference.max() <= 1
+    assert difference.mean() < 0.01
 
 
 def test_a_jpeg_and_a_palette_mask_lie_there_as_they_are_read(tmp_path):

@@ -85,3 +85,26 @@ def test_leaving_early_ends_the_readers():
     results.close()
 
     assert all_gone()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_together_nothing_is_begun_while_the_caller_has_what_it_asked_for(workers):
+    begun, announced = [], []
+
+    def work(task):
+        begun.append(task)
+        return task
+
+    results = in_order(
+        work, range(11), workers=workers, ahead=8, patience=60.0, name=str, together=4, announce=announced.append
+    )
+
+    for first in range(0, 11, 4):
+        wanted = range(first, min(first + 4, 11))
+        assert [next(results) for _ in wanted] == list(wanted)
+        time.sleep(0.05)
+        assert sorted(begun) == list(range(wanted.stop))
+        # What comes next is told before, by the workers alone.
+        assert sorted(announced) == (list(range(4, min(wanted.stop + 4, 11))) if workers else [])
+    assert list(results) == []
+    assert all_gone()

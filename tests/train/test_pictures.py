@@ -71,3 +71,19 @@ def test_a_resident_set_has_half_of_the_free_memory(small, monkeypatch):
 
 def test_the_memory_of_this_machine_is_known():
     assert 2**20 < pictures.free_memory(CPU) < 2**60
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "processes", "ahead"),
+    [("cpu", 1, 1, True), ("cpu", 2, 1, True), ("cpu", 4, 1, False), ("cpu", 2, 2, False), ("cuda", 4, 1, True)],
+)
+def test_pictures_are_read_between_steps_only_where_these_leave_no_processor_idle(
+    monkeypatch, device, threads, processes, ahead
+):
+    monkeypatch.setattr(pictures, "free_processors", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+
+    found = pictures.readers(1, torch.device(device), processes=processes)
+
+    assert found == {"workers": 1 if ahead else threads, "ahead": ahead}
+    assert pictures.readers(0, torch.device(device), processes=processes)["workers"] == 0

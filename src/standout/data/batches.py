@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from standout.counter_hash import hash64, uniform
-from standout.data.augment import WHOLE, Augmentation, Drawn, View, cut, draw, stack, stream
+from standout.data.augment import WHOLE, Augmentation, Drawn, draw, stream
 from standout.data.cache import DecodedCache
 from standout.data.decoded import Decoded, Reading
 from standout.data.pairs import Pair, shown
+from standout.data.views import View, cut, stack
 from standout.data.workers import in_order
 from standout.errors import StandoutError
+from standout.files import announce_reading
 from standout.images import as_levels
 from standout.shapes import Batch
 
@@ -26,7 +27,6 @@ LOST_PER_MILLE = 3
 DETAIL = 4
 """Pictures are read at up to this many times the largest view, so that decoding a huge one costs little."""
 PATIENCE = 120.0
-ALL_KNOWN = 1 - 0.5 / 255
 
 
 class Batches:
@@ -39,7 +39,10 @@ class Batches:
     batch : pictures a batch.
     augmentation : what may happen to a sample; none gives whole pictures, resized.
     seed : of everything random.
-    workers : threads that read ahead; their number changes no bit.
+    workers : threads that read; their number changes no bit.
+    ahead : read the next batches while one is learned from. Else each is read when it is asked for, and its files are
+        only announced to the disk before: on processors that a step takes all of, a thread that reads beside it holds
+        up its threads for longer than its own time.
     views : names of further views of the same samples, each drawn on its own.
     shuffle : a new order each epoch; else the order of `pairs`.
     drop_last : leave out a last batch that is not full.
@@ -71,6 +74,7 @@ class Batches:
         augmentation: Augmentation | None = None,
         seed: int = 0,
         workers: int = 0,
+        ahead: bool = True,
         views: Sequence[str] = (),
         shuffle: bool = True,
         drop_last: bool = True,
@@ -98,6 +102,7 @@ class Batches:
         self.augmentation = augmentation
         self.seed = seed
         self.workers = workers
+        self.ahead = ahead
         self.views = tuple(views)
         self.shuffle = shuffle
         self.drop_last = drop_last
@@ -145,6 +150,8 @@ class Batches:
             ahead=2 * count + self.workers,
             patience=self.patience,
             name=lambda task: self.pairs[task.index].image,
+            together=0 if self.ahead else count,
+            announce=self._announce,
         )
         with contextlib.closing(samples):
             for first in range(0, len(tasks), count):
@@ -177,6 +184,13 @@ class Batches:
                 "loader-failed", f"reading failed ({type(error).__name__}: {error})", pair.image, "please report it"
             ) from error
 
+    def _announce(self, task: Task) -> None:
+        """Have the system fetch what a task reads."""
+        pair = self.pairs[task.index]
+        stored = None if self.cache is None else self.cache.place(pair, self.reading)
+        for path in (pair.image, pair.mask) if stored is None else (stored,):
+            announce_reading(path)
+
     def drawn(self, task: Task, view: str) -> Drawn:
         """Return what happens to a view of a sample."""
         if self.augmentation is None:
@@ -187,12 +201,11 @@ class Batches:
         found = self.decoded(self.pairs[task.index])
         if isinstance(found, StandoutError):
             return found
-        drawn = {view: self.drawn(task, view) for view in ("", *self.views)}
-        views = {view: cut(found.image, found.mask, what, task.size) for view, what in drawn.items()}
-        told = {}
-        if found.known is not None:
-            told = {view: cut(found.image, as_levels(found.known), what, task.size) for view, what in drawn.items()}
-        return _Sample(task.index, views, found.how, told)
+        known = None if found.known is None else as_levels(found.known)
+        views = {
+            view: cut(found.image, found.mask, self.drawn(task, view), task.size, known) for view in ("", *self.views)
+        }
+        return _Sample(task.index, views, found.how)
 
     def lost(self, index: int, error: StandoutError) -> int:
         """Remember a picture that cannot be read; return the index of the one that may take its place.
@@ -227,27 +240,12 @@ class Batches:
             if sample.how != "equal":
                 self.refitted[self.pairs[sample.index].name] = sample.how
         index = torch.tensor([sample.index for sample in samples])
-        made = {}
-        for view in ("", *self.views):
-            image, mask, affine = stack(
-                [sample.views[view] for sample in samples], size, channels_last=self.channels_last
-            )
-            made[view] = Batch(
-                image, mask, index, affine, known=_known([sample.known for sample in samples], view, size)
-            )
+        made = {
+            view: stack([sample.views[view] for sample in samples], size, channels_last=self.channels_last)
+            for view in ("", *self.views)
+        }
+        made = {view: batch._replace(index=index) for view, batch in made.items()}
         return made.pop("")._replace(views=made)
-
-
-def _known(samples: Sequence[Mapping[str, View]], view: str, size: int) -> Tensor | None:
-    """Return where the labels of a view speak, (N, 1, H, W) bool, or None where all do everywhere."""
-    if not any(samples):
-        return None
-    known = torch.ones((len(samples), 1, size, size), dtype=torch.bool)
-    for number, told in enumerate(samples):
-        if told:
-            # A pixel that an unknown one took part in is not known; rounding leaves whole ones a little below 1.
-            known[number] = stack([told[view]], size)[1][0] > ALL_KNOWN
-    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,4 +262,3 @@ class _Sample:
     index: int
     views: dict[str, View]
     how: str
-    known: dict[str, View]

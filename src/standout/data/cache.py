@@ -7,6 +7,7 @@ the folder, whatever their sets are called and wherever they lie, and nothing in
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import struct
 import threading
@@ -14,7 +15,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class DecodedCache:
         self._refused = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._entries = self._listed()
+            self._list()
         except OSError as error:
             raise disk_error(error, self.folder) from error
 
@@ -99,15 +100,20 @@ class DecodedCache:
             self._store(key, found)
         return found
 
+    def place(self, pair: Pair, reading: Reading) -> Path | None:
+        """Return the file in which a pair's pixels are kept, or None where this process has not asked for it yet."""
+        key = self._keys.get((reading, pair))
+        return None if key is None else self._path(key)
+
     def size(self) -> int:
         """Return the bytes of all files that this process knows of."""
-        with self._lock:
-            return sum(entry.size for entry in self._entries.values())
+        return self._taken
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}{SUFFIX}"
+        return self.folder.joinpath(key[:2], f"{key}{SUFFIX}")
 
-    def _listed(self) -> dict[str, _Entry]:
+    def _list(self) -> None:
+        """Look what lies in the folder."""
         entries = {}
         now = time.time()
         for part in self.folder.iterdir():
@@ -120,35 +126,47 @@ class DecodedCache:
                         entries[path.stem] = _Entry(found.st_size, found.st_mtime)
                     elif is_temporary(path) and now - found.st_mtime > LEFTOVER_SECONDS:
                         path.unlink()
-        return entries
+        self._entries, self._taken = entries, sum(entry.size for entry in entries.values())
+
+    def _add(self, key: str, size: int) -> None:
+        """Remember a file of this process's own, under the lock."""
+        self._remove(key)
+        self._own.add(key)
+        self._entries[key] = _Entry(size, time.time())
+        self._taken += size
+
+    def _remove(self, key: str) -> None:
+        """Forget a file, under the lock."""
+        entry = self._entries.pop(key, None)
+        self._taken -= entry.size if entry else 0
 
     def _load(self, key: str) -> Decoded | None:
         """Return what is stored, its levels mapped into memory; None where there is nothing, or nothing whole."""
         path = self._path(key)
         try:
-            levels = np.memmap(path, np.uint8, "r")
+            with path.open("rb", buffering=0) as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):  # missing, or of length 0
             return None
-        if len(levels) < HEADER.size:
+        if len(mapped) < HEADER.size:
             return None
-        mark, version, rows, columns, how, has_known, checksum = HEADER.unpack(levels[: HEADER.size].tobytes())
+        mark, version, rows, columns, how, has_known, checksum = HEADER.unpack_from(mapped)
         count = rows * columns
         if (mark, version) != (MARK, VERSION) or how >= len(HOW) or has_known > 1:
             return None
-        if len(levels) != HEADER.size + (4 + has_known) * count:
+        if len(mapped) != HEADER.size + (4 + has_known) * count:
             return None
+        planes = np.frombuffer(mapped, np.uint8, offset=HEADER.size)
         with self._lock:
             first = key not in self._own
         if first:
             # The disk may have changed a bit since; once a process is enough.
-            if zlib.crc32(levels[HEADER.size :].data) != checksum:
+            if zlib.crc32(planes.data) != checksum:
                 return None
             with contextlib.suppress(OSError):
                 os.utime(path)
             with self._lock:
-                self._own.add(key)
-                self._entries.setdefault(key, _Entry(len(levels), time.time()))
-        planes = np.asarray(levels[HEADER.size :])
+                self._add(key, len(mapped))
         image = planes[: 3 * count].reshape(rows, columns, 3)
         mask = planes[3 * count : 4 * count].reshape(rows, columns)
         known = planes[4 * count :].reshape(rows, columns) > 0 if has_known else None
@@ -156,21 +174,29 @@ class DecodedCache:
 
     def _store(self, key: str, decoded: Decoded) -> None:
         planes = [decoded.image, decoded.mask] + ([] if decoded.known is None else [decoded.known.astype(np.uint8)])
-        levels = b"".join(np.ascontiguousarray(plane).tobytes() for plane in planes)
+        parts = [np.ascontiguousarray(plane).data for plane in planes]
+        checksum = 0
+        for part in parts:
+            checksum = zlib.crc32(part, checksum)
         header = HEADER.pack(
-            MARK, VERSION, *decoded.mask.shape, HOW.index(decoded.how), decoded.known is not None, zlib.crc32(levels)
+            MARK, VERSION, *decoded.mask.shape, HOW.index(decoded.how), decoded.known is not None, checksum
         )
-        size = HEADER.size + len(levels)
+        size = HEADER.size + sum(part.nbytes for part in parts)
         with self._lock:
             if self._refused or not self._make_room(size):
                 return
-            self._own.add(key)
-            self._entries[key] = _Entry(size, time.time())
+            self._add(key, size)
+
+        def write(file: BinaryIO) -> None:
+            file.write(header)
+            file.writelines(parts)
+
         try:
-            atomic_write(self._path(key), header + levels)
+            # The disk's own time for a file is a hundred pictures': a damaged one is noticed, and made anew.
+            atomic_write(self._path(key), write, durable=False)
         except StandoutError as error:
             with self._lock:
-                self._entries.pop(key, None)
+                self._remove(key)
                 told, self._refused = self._refused, True
             if not told:
                 self.warn(f"decoded pictures are no longer stored: {error}")
@@ -180,8 +206,8 @@ class DecodedCache:
         self._stored += 1
         if self._stored % STORED_BETWEEN_LOOKS == 0:
             with contextlib.suppress(OSError):
-                self._entries = self._listed()
-        over = sum(entry.size for entry in self._entries.values()) + size - self.limit
+                self._list()
+        over = self._taken + size - self.limit
         if over <= 0:
             return True
         others = sorted((entry.used, key) for key, entry in self._entries.items() if key not in self._own)
@@ -190,5 +216,6 @@ class DecodedCache:
                 break
             with contextlib.suppress(OSError):
                 self._path(key).unlink(missing_ok=True)
-            over -= self._entries.pop(key).size
+            over -= self._entries[key].size
+            self._remove(key)
         return over <= 0

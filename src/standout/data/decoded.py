@@ -12,6 +12,7 @@ from standout.data.pairing import Pair
 from standout.errors import StandoutError
 from standout.images import fit_mask, read_image, read_mask
 from standout.images.picture import DEFAULT_LIMITS
+from standout.images.quiet import quiet
 from standout.images.source import open_source
 
 Pixels = NDArray[np.uint8]
@@ -56,8 +57,9 @@ class Reading(NamedTuple):
         return self._decode(image, mask)
 
     def _decode(self, image: bytes | object, mask: bytes | object) -> Decoded:
-        label = read_mask(mask, class_index=self.mask_class, unknown=self.unknown)  # type: ignore[arg-type]
-        fitted = fit_mask(label, read_image(image, longest=self.longest))  # type: ignore[arg-type]
+        with quiet:  # once for the pair, not anew for each of its parts
+            label = read_mask(mask, class_index=self.mask_class, unknown=self.unknown)  # type: ignore[arg-type]
+            fitted = fit_mask(label, read_image(image, longest=self.longest))  # type: ignore[arg-type]
         return Decoded(fitted.picture.pixels, fitted.mask.values, fitted.mask.known, fitted.how)
 
     def key(self, image: bytes, mask: bytes) -> str:

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from standout.data.augment import Drawn, Place, coloured, mirrored, place, turned
-from standout.data.batches import ALL_KNOWN, Batches, Task
+from standout.data.augment import Place, place
+from standout.data.batches import Batches, Task
 from standout.data.decoded import Decoded
 from standout.data.pairs import Pair
-from standout.data.resample import resampled
+from standout.data.resample import resampled_batch
+from standout.data.views import finished, mirrored, turned
 from standout.data.workers import in_order
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.shapes import Batch
@@ -125,36 +126,31 @@ class ResidentBatches(Batches):
         ]
         depth = max(len(one) for one in planes)
         levels = torch.empty((len(tasks), depth, size, size), device=self.device)
-        straight = [number for number, at in enumerate(places) if at.rest is None]
-        if straight:
-            levels[straight] = self._straight([planes[n] for n in straight], [places[n] for n in straight],
-                                              [drawn[n] for n in straight], depth, size)  # fmt: skip
-        for number, at in enumerate(places):
-            if at.rest is not None:
-                levels[number] = _turned(_deep(planes[number], depth), at, size)
-        # In the memory order of `stack`, so that sums over it run alike.
-        images = (levels[:, :3] / 255).contiguous(memory_format=torch.channels_last)
-        if any(one.brightness != 1 or one.contrast != 1 or one.saturation != 1 for one in drawn):
-            images = coloured(images, drawn)
+        whole = [number for number, at in enumerate(places) if at.rest is None and _inside(at, planes[number])]
+        if whole:
+            levels[whole] = self._straight([planes[n] for n in whole], [places[n] for n in whole], depth, size)
+        for number in set(range(len(places))).difference(whole):
+            levels[number] = _turned(_deep(planes[number], depth), places[number], size)
         order = torch.channels_last if self.channels_last else torch.contiguous_format
         affines = torch.from_numpy(np.stack([at.affine for at in places]).astype(np.float32)).to(self.device)
-        known = levels[:, 4:] / 255 > ALL_KNOWN if depth == 5 else None
-        return Batch(
-            images.contiguous(memory_format=order), (levels[:, 3:4] / 255).contiguous(), index, affines, known=known
-        )
+        image, mask = levels[:, :3].contiguous(memory_format=order), levels[:, 3:4].contiguous()
+        return finished(image, mask, levels[:, 4:] if depth == 5 else None, affines, drawn)._replace(index=index)
 
-    def _straight(
-        self, planes: Sequence[Tensor], places: Sequence[Place], drawn: Sequence[Drawn], depth: int, size: int
-    ) -> Tensor:
+    def _straight(self, planes: Sequence[Tensor], places: Sequence[Place], depth: int, size: int) -> Tensor:
         """Return the levels (N, depth, size, size) of views that filtering rows and columns makes."""
         rows, columns = (max(int(one.shape[axis]) for one in planes) for axis in (1, 2))
         together = torch.zeros((len(planes), depth, rows, columns), dtype=torch.uint8, device=self.device)
         for number, one in enumerate(planes):
             together[number, :, : one.shape[1], : one.shape[2]] = _deep(one, depth)
-        sizes = torch.tensor([one.shape[1:] for one in planes], device=self.device)
-        boxes = torch.tensor([at.box for at in places], dtype=torch.float64, device=self.device)
-        flip = torch.tensor([one.flip for one in drawn], device=self.device)
-        return resampled(together, sizes, boxes, (size, size), flip).float()
+        boxes = torch.tensor([at.box for at in places], device=self.device)
+        flip = torch.tensor([at.flip for at in places], device=self.device)
+        return resampled_batch(together, boxes, (size, size), flip).float()
+
+
+def _inside(at: Place, planes: Tensor) -> bool:
+    """Whether no part of a place lies beyond the picture's edge."""
+    top, left, bottom, right = at.box
+    return min(top, left) >= 0 and bottom <= planes.shape[1] and right <= planes.shape[2]
 
 
 def _deep(planes: Tensor, depth: int) -> Tensor:
@@ -166,12 +162,9 @@ def _deep(planes: Tensor, depth: int) -> Tensor:
 
 def _turned(planes: Tensor, at: Place, size: int) -> Tensor:
     """Return the levels (C, size, size) of a view that is turned or reaches beyond the edge."""
-    if at.rest is None:
-        raise ValueError("nothing remains to be turned")
-    top, left, bottom, right = (int(edge) for edge in at.box)
+    top, left, bottom, right = at.box
     region = mirrored(planes, (top, left, bottom - top, right - left))
-    shape = torch.tensor([region.shape[1:]], device=planes.device)
-    box = torch.tensor([[0, 0, *region.shape[1:]]], dtype=torch.float64, device=planes.device)
-    unflipped = torch.zeros(1, dtype=torch.bool, device=planes.device)
-    reduced = resampled(region[None], shape, box, at.size, unflipped).float()
-    return turned(reduced, at.rest, size)
+    box = torch.tensor([[0, 0, *region.shape[1:]]], device=planes.device)
+    flip = torch.tensor([at.flip], device=planes.device)
+    reduced = resampled_batch(region[None], box, at.size, flip).float()
+    return reduced[0] if at.rest is None else turned(reduced, at.rest, size)

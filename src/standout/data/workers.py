@@ -6,11 +6,12 @@ and no orphan can outlive a run.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotReady
 from typing import TypeVar
@@ -29,6 +30,8 @@ def in_order(
     ahead: int,
     patience: float,
     name: Callable[[Task], object],
+    together: int = 0,
+    announce: Callable[[Task], object] = lambda _task: None,
 ) -> Generator[Result, None, None]:
     """Yield `work(task)` for each task in the tasks' order.
 
@@ -38,6 +41,10 @@ def in_order(
     ahead : most tasks that are begun before their result is asked for.
     patience : seconds to wait for one result.
     name : what a task is about, for the message when it takes longer.
+    together : begin so many at once, and no other before the results of all of them have been taken: while the caller
+        works on these, no worker works. 0 begins `ahead` of them, always.
+    announce : with `together`, called by the workers for each task, one such number before it is begun, so that a disk
+        can fetch what it needs meanwhile; it raises nothing.
 
     Raises
     ------
@@ -46,29 +53,37 @@ def in_order(
     if workers == 0:
         yield from map(work, tasks)
         return
-    waiting: queue.SimpleQueue[tuple[Task, Future[Result]] | None] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
     stopped = threading.Event()
 
     def serve() -> None:
         while (job := waiting.get()) is not None:
-            task, future = job
-            if stopped.is_set():
-                continue
-            try:
-                future.set_result(work(task))
-            except BaseException as error:  # it is raised again where the result is asked for
-                future.set_exception(error)
+            if not stopped.is_set():
+                job()
+
+    def fulfil(task: Task, future: Future[Result]) -> None:
+        try:
+            future.set_result(work(task))
+        except BaseException as error:  # it is raised again where the result is asked for
+            future.set_exception(error)
 
     # A daemon that hangs in a read cannot keep the program from ending.
     for number in range(workers):
         threading.Thread(target=serve, name=f"standout-loader-{number}", daemon=True).start()
     begun: deque[tuple[Task, Future[Result]]] = deque()
-    remaining = iter(tasks)
+    remaining: Iterator[Task] = iter(tasks)
+    coming: Iterator[Task] = iter(())
+    if together:
+        remaining, other = itertools.tee(remaining)
+        coming = itertools.islice(other, together, None)
     try:
         while True:
-            for task in itertools.islice(remaining, max(1, ahead) - len(begun)):
+            room = max(1, ahead) - len(begun) if not together else together * (not begun)
+            for task in itertools.islice(remaining, room):
                 begun.append((task, Future()))
-                waiting.put(begun[-1])
+                waiting.put(functools.partial(fulfil, *begun[-1]))
+            for task in itertools.islice(coming, room):
+                waiting.put(functools.partial(announce, task))
             if not begun:
                 return
             task, future = begun.popleft()

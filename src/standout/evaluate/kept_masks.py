@@ -75,7 +75,7 @@ def read_label(path: Path, mask_class: int | None, above: int, folder: Path | No
     mask = np.ascontiguousarray(read_mask(path, class_index=mask_class).values > above)
     label = Label(mask, mask_weights(mask) if mask.any() else None)
     with contextlib.suppress(StandoutError):
-        atomic_write(place, _packed(label))
+        atomic_write(place, _packed(label), durable=False)
     return label
 
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from standout.counter_hash import hash64
-from standout.data.augment import WHOLE, Augmentation, Pixels, View, cut, draw, stack, stream
+from standout.data.augment import WHOLE, Augmentation, draw, stream
 from standout.data.batches import DETAIL, LOST_PER_MILLE
 from standout.data.pairs import shown
+from standout.data.views import Pixels, View, cut, stack
 from standout.data.workers import in_order
 from standout.errors import StandoutError
 from standout.images import read_image
@@ -135,7 +136,7 @@ class Reader:
                 yield self._together(found, rows, min(replayed, len(group)))
 
     def _together(self, found: Sequence[tuple[Wanted, View]], rows: Mapping[str, int], replayed: int) -> Labelled:
-        image, _, _ = stack([view for _, view in found], self.size, channels_last=self.channels_last)
+        image = stack([view for _, view in found], self.size, channels_last=self.channels_last).image
         label = torch.tensor([rows.get(wanted.example.label, -1) for wanted, _ in found])
         return Labelled(image, label, torch.tensor([wanted.number for wanted, _ in found]), replayed)
 
@@ -147,8 +148,7 @@ class Reader:
         drawn = WHOLE
         if self.augmentation is not None:
             drawn = draw(self.augmentation, self.seed, wanted.epoch, wanted.number, wanted.view)
-        # Views are cut with their masks; a classified picture has none.
-        return cut(pixels, np.zeros(pixels.shape[:2], np.uint8), drawn, self.size)
+        return cut(pixels, None, drawn, self.size)
 
     def _pixels(self, path: Path, sha256: str) -> Pixels:
         key = (path, sha256)

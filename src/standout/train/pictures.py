@@ -15,6 +15,7 @@ from standout.data.cache import DecodedCache
 from standout.data.pairs import Pair
 from standout.data.resident import ResidentBatches
 from standout.errors import StandoutError
+from standout.predict import free_processors
 from standout.train.held_out import HeldOutPictures
 from standout.train.prepare import class_of
 from standout.train.recipe import Recipe
@@ -52,7 +53,7 @@ def training_batches(
         "batch": training.batch,
         "augmentation": Augmentation(**augmentation),
         "seed": recipe.seed,
-        "workers": training.workers,
+        **readers(training.workers, device, processes=part[1]),
         "views": views,
         "channels_last": training.channels_last,
         "mask_class": class_of(data),
@@ -74,6 +75,18 @@ def training_batches(
             raise
         return ordinary
     return resident
+
+
+def readers(workers: int, device: torch.device, *, processes: int = 1) -> dict[str, Any]:
+    """Return how many threads read, and whether ahead: the settings `workers` and `ahead` of `Batches`.
+
+    Where the steps of all processes leave no processor idle, threads that read beside them only hold them up: then
+    pictures are read between steps, by as many threads as compute.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads * processes < free_processors():
+        return {"workers": workers, "ahead": True}
+    return {"workers": max(workers, threads) if workers else 0, "ahead": False}
 
 
 def estimated_bytes(batches: Batches) -> float:
