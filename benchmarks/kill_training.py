@@ -12,8 +12,8 @@ their steps, and a kill in the midst of it shows nothing.
 
     python benchmarks/kill_training.py --kills 100
 
-Each run's row is kept as soon as it has ended. `--kills 100` goes on with the rows that are kept, where they came of
-the same settings; `--afresh` forgets them. `pieces` says which rows were made when, and by which source.
+Each run's row is kept as soon as it has ended. Fewer kills than are asked for, of the same settings, are gone on with;
+else all starts anew. `pieces` says which rows were made when, and by which source.
 """
 
 from __future__ import annotations
@@ -347,11 +347,11 @@ def source_sha256() -> str:
     return digest.hexdigest()
 
 
-def kept_before(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the result that is kept, if its rows came of the same settings; else an empty one."""
+def kept_before(path: Path, settings: dict[str, Any], kills: int) -> dict[str, Any]:
+    """Return the result that is kept, if it has fewer kills, of the same settings; else an empty one."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if {key: kept.get(key) for key in settings} == settings:
+        if {key: kept.get(key) for key in settings} == settings and kept["kills"] < kills:
             return kept
     return {**settings, "pieces": [], "rows": []}
 
@@ -370,7 +370,6 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--kills", type=int, default=100, help="in all, those that are kept counted in")
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--afresh", action="store_true", help="forget what is kept")
     asked.add_argument("--output", type=Path, default=RESULT)
     given = asked.parse_args()
     settings = {
@@ -382,7 +381,7 @@ def main() -> None:
         "with a run never killed. A partial folder is a checkpoint half written or deleted at a kill.",
         "settings": list(SETTINGS),
     }
-    kept = kept_before(Path(os.devnull) if given.afresh else given.output, settings)
+    kept = kept_before(given.output, settings, given.kills)
     kept["command"] = f"python benchmarks/kill_training.py --kills {given.kills} --seed {given.seed}"
     rows, left = kept["rows"], given.kills - sum(row["kills"] for row in kept["rows"])
     piece = {

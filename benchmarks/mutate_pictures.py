@@ -199,8 +199,8 @@ def main() -> int:
         "seed": options.seed,
         "machine": platform.machine(),
         "protocol": "pictures: read and cut out, as mask, as map; masks: as label, looked at and fitted, with each "
-        "word for a third value, as one class, as map; caps 25 Mpixel, 20 MiB; limit 2 s of processor time, 20 s in all, "
-        "up to 1 Mpixel",
+        "word for a third value, as one class, as map; caps 25 Mpixel, 20 MiB; limit for up to 1 Mpixel: 2 s of "
+        "processor time, 20 s in all",
         **figures,
         "rows": mutations.rows,
     }

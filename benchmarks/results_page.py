@@ -234,10 +234,21 @@ def faults() -> list[str]:
         f"{pictures['foreign_exceptions']} exceptions other than a named refusal, {pictures['over_limit']} over two seconds, "
         f"slowest {pictures['slowest_ms']:.0f} ms, peak memory {pictures['peak_mib']:.0f} MiB.",
         "",
+        *properties(),
         f"Damaged checkpoints: `{damage['command']}`: of {damage['flips']} flipped bits {damage['flips_refused']} are found, "
         f"and after {damage['fell_back']} the checkpoint before is taken; of {damage['refusals']} saves that the disk refused "
         f"in their midst {damage['kept']} left the one before whole and nothing half written, and {damage['made_up_for']} "
         "were made up for by the next.",
+    ]
+
+
+def properties() -> list[str]:
+    """Return the paragraph on the measures' properties."""
+    found = load("measure_properties.json")
+    return [
+        f"Properties of the measures: `{found['command']}`: {found['properties']} properties on the compiled kernel and in "
+        f"NumPy, at least {found['least_passing']} examples each, {found['failing']} failed.",
+        "",
     ]
 
 
