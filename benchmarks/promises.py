@@ -154,8 +154,6 @@ PROMISES: dict[str, tuple[str, bool]] = {
 }
 
 FEWER = {
-    "K6": "rules of names and case; not tried on Windows itself",
-    "K7": "`cut`, `predict` and `train` have it, `export` has not",
     "K10": "tests run under a trap for connections; of the commands three run under one for all of the network",
     "U2": "pinned, not locked by sha256",
     "U3": "bounds; no weekly audit",
