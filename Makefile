@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two busy threads in each of two test processes wait for each other most of the time.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test lint reliability interop fuzz clean
+.PHONY: quickstart test lint reliability interop fuzz wheel lock audit clean
 
 quickstart: .venv/installed
 	OMP_NUM_THREADS=2 $(BIN)/standout quickstart
@@ -40,11 +40,35 @@ interop: .venv-interop/installed
 fuzz: .venv/installed
 	$(BIN)/python benchmarks/fuzz_kernel.py --seconds 60
 
-.venv/installed: pyproject.toml constraints.txt setup.py src/standout/metrics/_kernel.c
+# The same sources give the same bytes. It builds with what is installed, and fetches nothing.
+wheel: .venv/installed
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+
+# The sha256 of every file of the known-good set, written anew after constraints.txt was changed.
+lock: build/tools/installed
+	build/tools/bin/uv pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-package torch --output-file build/locked.txt constraints.txt
+	build/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --constraint constraints.txt --output-file build/locked-core.txt pyproject.toml
+	{ sed -n '/^#/p' locked.txt; cat build/locked.txt; } > build/new.txt && mv build/new.txt locked.txt
+	{ sed -n '/^#/p' locked-core.txt; cat build/locked-core.txt; } > build/new.txt && mv build/new.txt locked-core.txt
+	$(BIN)/python benchmarks/third_party.py
+
+# Fails on a known hole in what is pinned; run weekly by .github/workflows/audit.yml.
+audit: build/tools/installed
+	build/tools/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+build/tools/installed:
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet uv==0.13.9 pip-audit==2.10.1
+	touch $@
+
+.venv/installed: pyproject.toml constraints.txt locked.txt setup.py src/standout/metrics/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "standout needs Python 3.11 or later: make PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement locked.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
 	touch $@
 
 clean:

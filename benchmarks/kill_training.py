@@ -65,7 +65,8 @@ LEFT_SECONDS = 240.0
 HUNG = -signal.SIGALRM
 """Stands for the exit status of a process that did not end by itself."""
 SETTINGS = (
-    "training.process_minutes=1", "training.ema=0.9", "training.save_steps=2", "training.save_minutes=0", "training.log_steps=1",
+    "training.ema=0.9", "training.save_steps=2", "training.save_minutes=0", "training.log_steps=1",
+    "training.process_minutes=1",
     "augmentation.rotation=10", "augmentation.brightness=0.2", "augmentation.sizes=[32, 64]",
     "validation.split=0.2", "optimiser.name=adamw", "optimiser.rate=0.005",
 )  # fmt: skip
