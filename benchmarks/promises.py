@@ -155,11 +155,6 @@ PROMISES: dict[str, tuple[str, bool]] = {
 
 FEWER = {
     "K10": "tests run under a trap for connections; of the commands three run under one for all of the network",
-    "U2": "pinned, not locked by sha256",
-    "U3": "bounds; no weekly audit",
-    "U4": "no list of third parties",
-    "U5": "not built twice",
-    "U7": "the rule; no continuous integration to pin",
 }
 """What tests leave out of their promise, as far as it is known."""
 

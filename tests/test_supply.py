@@ -83,8 +83,8 @@ def test_u02_every_file_but_torchs_is_locked_by_sha256_and_installed_so():
     assert set(map(normal, named(project()["dependencies"]))) <= set(locked("locked-core.txt"))
     makefile, ci = (ROOT / "Makefile").read_text(), (ROOT / ".ci" / "run").read_text()
     installs = [line.strip() for line in makefile.partition("\n.venv/installed:")[2].splitlines() if "install" in line]
-    assert "--require-hashes --requirement locked.txt" in installs[1]
-    assert "--constraint constraints.txt --no-build-isolation" in installs[2]
+    assert "--require-hashes --requirement locked.txt" in installs[0]
+    assert "--constraint constraints.txt --no-build-isolation" in installs[1]
     for command in ("make lint", "make test", "make wheel", "--require-hashes --requirement locked-core.txt"):
         assert command in ci
     # Whatever pip fetches in CI is either locked or, for torch, pinned.
@@ -95,7 +95,8 @@ def test_u02_pip_refuses_a_locked_package_of_another_hash(tmp_path):
     wheel = tmp_path / "small-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as file:
         for name, text in {
-            "small.py": "", "small-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "small.py": "",
+            "small-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             "small-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n",
             "small-1.0.dist-info/RECORD": "",
         }.items():  # fmt: skip
@@ -273,9 +274,8 @@ def test_u07_actions_are_pinned_by_commit_and_only_a_release_has_an_identity():
                 assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", step.get("uses", "a/b@" + "0" * 40))
     text = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
     assert "secrets." not in text
-    assert (
-        re.findall(r"uses: \S+@[0-9a-f]{40}$", text, re.MULTILINE) == []
-    )  # the release that a commit is stands beside
+    # Beside each commit stands the release that it is.
+    assert re.findall(r"uses: \S+@[0-9a-f]{40}$", text, re.MULTILINE) == []
     publish = found["release"]["jobs"]["publish"]
     assert publish["needs"] == "build"
     assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
