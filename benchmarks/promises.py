@@ -153,9 +153,7 @@ PROMISES: dict[str, tuple[str, bool]] = {
     for head, sentence in (line.split(" ", 1) for line in _TEXT.strip().splitlines())
 }
 
-FEWER = {
-    "K10": "tests run under a trap for connections; of the commands three run under one for all of the network",
-}
+FEWER: dict[str, str] = {}
 """What tests leave out of their promise, as far as it is known."""
 
 FIGURES: dict[str, tuple[tuple[str, str, int], ...]] = {
@@ -163,6 +161,7 @@ FIGURES: dict[str, tuple[tuple[str, str, int], ...]] = {
     "T3": (("damaged_checkpoints.json", "flips_refused", 200),),
     "T4": (("damaged_checkpoints.json", "kept", 20),),
     "T13": (("kill_training.json", "kills_of_one_of_two", 30),),
+    "B9": (("folder_memory.json", "files", 100_000),),
     "C2": (("damaged_checkpoints.json", "flips_refused", 200),),
     "P17": (("mutated_pictures.json", "pictures", 2000), ("mutated_pictures.json", "masks", 500)),
 }
