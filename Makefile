@@ -27,13 +27,15 @@ reliability: .venv/installed
 	$(BIN)/python benchmarks/results_page.py
 	$(BIN)/python benchmarks/scorecard.py
 
-# Networks of other libraries, in an environment of its own: several GB.
+# Networks of other libraries, in an environment of its own: several GB where torch is its build with CUDA.
 interop: .venv-interop/installed
 	.venv-interop/bin/python -m pytest tests/interop tests/networks/test_bridges.py
 
-.venv-interop/installed: pyproject.toml
+.venv-interop/installed: pyproject.toml constraints.txt locked.txt
 	$(PYTHON) -m venv .venv-interop
-	.venv-interop/bin/python -m pip install --quiet --editable '.[all,dev,interop]'
+	.venv-interop/bin/python -m pip install --quiet --no-deps --require-hashes --requirement locked.txt
+	.venv-interop/bin/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
+	  --editable '.[all,dev,interop]'
 	touch $@
 
 # The measures' C kernel under AddressSanitizer and UBSan, against NumPy's path.
