@@ -239,13 +239,17 @@ def faults() -> list[str]:
         "## Faults",
         "",
         f"Killed training runs: `{kills['command']}`. {kills['protocol']}",
+        f"{kills['kills']} kills, {kills['kills_in_training']} between the first step and the last, "
+        f"{kills['kills_in_a_save']} in the midst of a save, {kills['kills_of_one_of_two']} of one of two processes: "
+        f"{kills['not_bit_equal']} of {len(kills['rows'])} runs ended other than the one never killed.",
         "",
         *table([name.replace("_", " ") for name in KILLS], rows),
         "",
-        f"Mutated pictures: `{pictures['command']}`: {sum(row['files'] for row in pictures['rows']):,} files, "
+        f"Mutated files: `{pictures['command']}`: {pictures['pictures']:,} pictures and {pictures['masks']:,} masks, "
         f"{pictures['foreign_exceptions']} exceptions other than a named refusal, {pictures['over_limit']} over two seconds, "
         f"slowest {pictures['slowest_ms']:.0f} ms, peak memory {pictures['peak_mib']:.0f} MiB.",
         "",
+        *properties(),
         f"Damaged checkpoints: `{damage['command']}`: of {damage['flips']} flipped bits {damage['flips_refused']} are found, "
         f"and after {damage['fell_back']} the checkpoint before is taken; of {damage['refusals']} saves that the disk refused "
         f"in their midst {damage['kept']} left the one before whole and nothing half written, and {damage['made_up_for']} "
@@ -253,7 +257,17 @@ def faults() -> list[str]:
     ]
 
 
-KILLS = ("strategy", "kills", "kills_in_training", "kills_in_a_save", "partial_folders", "bit_equal")
+def properties() -> list[str]:
+    """Return the paragraph on the measures' properties."""
+    found = load("measure_properties.json")
+    return [
+        f"Properties of the measures: `{found['command']}`: {found['properties']} properties on the compiled kernel and in "
+        f"NumPy, at least {found['least_passing']} examples each, {found['failing']} failed.",
+        "",
+    ]
+
+
+KILLS = ("strategy", "processes", "kills", "kills_in_training", "kills_in_a_save", "partial_folders", "bit_equal")
 
 
 def words(value: object) -> str:

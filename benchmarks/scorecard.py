@@ -18,12 +18,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from promises import FEWER, FIGURES, GROUPS, PROMISES
+from promises import FAULTS, FEWER, FIGURES, GROUPS, PROMISES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "scorecard.md"
-METHODS = {"distill": "", "losses": "", "lifelong": "L"}
-"""Folders whose tests number the properties of methods, with the letter that is a promise's all the same."""
+METHODS = {"distill": "", "losses": "", "networks": "", "lifelong": "LK"}
+"""Folders whose tests number the properties of methods, with the letters that are promises' all the same."""
 TEST = re.compile(r"^def test_((?:[a-z]\d\d_)+)", re.MULTILINE)
 
 
@@ -45,9 +45,10 @@ def short_of(promise: str) -> str:
     for file, key, least in FIGURES.get(promise, ()):
         path = ROOT / "docs" / "results" / file
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        value = sum(row["files"] for row in kept.get("rows", ())) if key == "files" else kept.get(key, 0)
+        value = kept.get(key, 0)
         if value < least:
             lacking.append(f"`{file}` has {value:,} of {least:,} {key}")
+        lacking += [f"`{file}` has {kept[fault]:,} {fault}" for fault in FAULTS.get(file, ()) if kept.get(fault)]
     return "; ".join(lacking)
 
 

@@ -1,15 +1,28 @@
 """What every test shares: one thread, no network, and hypothesis profiles that do not time single examples."""
 
+import atexit
 import importlib.util
 import os
 import shutil
-import socket
+import sys
+import tempfile
+from pathlib import Path
 
 # Before torch is imported by any test: two test processes of two spinning threads each take many times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+TRAP = Path(__file__).parent / "trap"
+NETWORK_LOG = Path(tempfile.mkstemp(prefix="standout-tests-network-")[1])
+atexit.register(NETWORK_LOG.unlink, missing_ok=True)
+os.environ["STANDOUT_TESTS_NETWORK_LOG"] = str(NETWORK_LOG)
+if str(TRAP) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TRAP), os.environ.get("PYTHONPATH")]))
+if "sitecustomize" not in sys.modules or Path(sys.modules["sitecustomize"].__file__).parent != TRAP:
+    trap = importlib.util.spec_from_file_location("network_trap", TRAP / "sitecustomize.py")
+    trap.loader.exec_module(importlib.util.module_from_spec(trap))
 
 settings.register_profile(
     "standout",
@@ -54,13 +67,8 @@ def browser():
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """Promise K10: nothing in the package may reach the network."""
-    connect = socket.socket.connect
-
-    def refuse(self, address):
-        if self.family == socket.AF_UNIX:
-            return connect(self, address)
-        raise AssertionError(f"a test tried to reach the network at {address}")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+def no_network():
+    """Promise K10: nothing reaches for the network, neither in this process nor in one that a test starts."""
+    before = NETWORK_LOG.stat().st_size
+    yield
+    assert NETWORK_LOG.stat().st_size == before, NETWORK_LOG.read_text()

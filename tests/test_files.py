@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -266,7 +267,8 @@ def test_ledger_lines_are_json(tmp_path):
 
 
 REFUSED = [
-    "CON", "con", "nul.png", "NUL", "Aux.tar.gz", "prn", "com1", "COM9.txt", "lpt1.jpg", "con .png", "a.", "a ", "a. .",
+    "CON", "con", "nul.png", "NUL", "Aux.tar.gz", "prn", "com1", "COM9.txt", "lpt1.jpg", "com²",
+    "CONIN$", "con .png", "a.", "a ", "a. .",
     "a:b", "a:stream.png", "a?b", "a*b", 'a"b', "<a>", "a|b", "a\\b", "a\tb", "\x1f",
 ]  # fmt: skip
 TAKEN = ["a.png", "console.png", "com", "com10.png", "lpt0", "nul_.png", ".hidden", "a b.png", "café.png", "aux-1.png"]
@@ -320,3 +322,49 @@ def test_only_a_durable_write_waits_for_the_disk_and_both_are_whole(tmp_path, mo
     assert (tmp_path / "x").read_bytes() == b"old"
     assert names(tmp_path) == ["x"]
     assert bool(flushed) == durable
+
+
+def test_k06_on_windows_a_path_that_is_too_long_is_refused_unless_long_paths_are_on(tmp_path, monkeypatch):
+    from standout.cutout.plan import make_plan
+
+    folder = tmp_path / "a" / ("long" * (files.WINDOWS_PATH // 4 - len(str(tmp_path)) // 4 - 7))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(b"x")
+    assert len(str(folder / "a.png")) < files.WINDOWS_PATH < len(str(files.temporary_path(folder / "a.png")))
+    assert len(make_plan([tmp_path / "in"], folder).items) == 1
+
+    monkeypatch.setattr(files, "WINDOWS", True)
+    with pytest.raises(StandoutError, match="over 259 characters") as caught:
+        make_plan([tmp_path / "in"], folder)
+    assert caught.value.exit_code == 2
+    with pytest.raises(StandoutError, match="over 259 characters"):
+        files.atomic_write(folder / "a.png", b"x")
+    assert not (tmp_path / "a").exists()
+    monkeypatch.setattr(files, "_takes_long_paths", lambda: True)
+    assert files.atomic_write(folder / "a.png", b"x").read_bytes() == b"x"
+
+
+def test_k06_a_destination_that_another_program_holds_is_refused_by_name_and_kept(tmp_path, monkeypatch):
+    """A running program's file stands for one that Windows has locked: it cannot be opened to write."""
+    from standout.cutout.plan import make_plan
+
+    held = tmp_path / "out" / "a.png"
+    held.parent.mkdir()
+    shutil.copy(shutil.which("sleep"), held)
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    before = held.read_bytes()
+    with subprocess.Popen([held, "60"]) as running:
+        try:
+            monkeypatch.setattr(files, "WINDOWS", True)
+            for attempt in (
+                lambda: make_plan([tmp_path / "a.jpg", tmp_path / "b.jpg"], tmp_path / "out"),
+                lambda: files.atomic_write(held, b"x"),
+            ):
+                (tmp_path / "b.jpg").write_bytes(b"x")
+                with pytest.raises(StandoutError, match="close the program that holds it") as caught:
+                    attempt()
+                assert "a.png" in str(caught.value)
+        finally:
+            running.kill()
+    assert held.read_bytes() == before
+    assert sorted(path.name for path in held.parent.iterdir()) == ["a.png"]

@@ -1,8 +1,10 @@
 """Promises K4 and K10: what a terminal gets, and that nothing ever reaches for the network."""
 
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,35 @@ def test_k10_no_command_reaches_for_the_network(words, tmp_path):
 
     assert "the network" not in ran.stderr
     assert ran.returncode == 0, ran.stderr
+
+
+KNOCK = """
+import contextlib, socket, urllib.request
+with contextlib.suppress(Exception):
+    socket.create_connection(("192.0.2.1", 80), timeout=1)
+with contextlib.suppress(Exception):
+    urllib.request.urlopen("http://example.invalid/", timeout=1)
+"""
+
+
+@pytest.mark.parametrize("start", ["here", "in a child"])
+def test_k10_the_whole_suite_runs_under_a_trap_that_notes_whoever_knocks(start):
+    log = Path(os.environ["STANDOUT_TESTS_NETWORK_LOG"])
+    before = log.read_text()
+    try:
+        if start == "here":
+            with pytest.raises(RuntimeError, match="tried to reach the network"):
+                socket.create_connection(("192.0.2.1", 80), timeout=1)
+        else:
+            subprocess.run([sys.executable, "-c", KNOCK], check=True)
+        noted = log.read_text()[len(before) :]
+    finally:
+        log.write_text(before)  # or this very test would fail
+
+    assert "192.0.2.1" in noted
+    assert start == "here" or "example.invalid" in noted
+
+
+def test_k10_processes_of_one_machine_may_find_each_other():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), timeout=5).close()

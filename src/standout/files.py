@@ -32,8 +32,11 @@ HOLDER_LOOKS, HOLDER_PAUSE = 50, 0.02
 """How often, and after how many seconds, a refused process looks again who holds the folder."""
 
 WINDOWS = os.name == "nt"
+WINDOWS_PATH = 259
+"""Characters that a whole path may have on Windows, unless long paths are switched on."""
 DEVICES = frozenset(
-    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"}
 )
 """Names that Windows gives to devices in every folder, whatever their suffix."""
 
@@ -66,7 +69,7 @@ def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True, 
         disk refuses; nothing with the final name has changed and no temporary file is left.
     """
     path = Path(path)
-    _check_destination(path, overwrite)
+    check_destination(path, overwrite=overwrite)
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +135,38 @@ def refused_by_windows(name: str) -> str:
     return ""
 
 
-def refused_here(name: str) -> str:
-    """Return why this system would not give a file this name; empty where it would."""
-    return refused_by_windows(name) if WINDOWS else ""
+def refused_here(path: Path) -> str:
+    """Return why this system would not give a file this path; empty where it would."""
+    if not WINDOWS:
+        return ""
+    # The temporary name beside it may be the longer one.
+    longest = max(len(path.name), len(temporary_path(path).name))
+    if len(str(path.parent.absolute())) + 1 + longest > WINDOWS_PATH and not _takes_long_paths():
+        return f"with its folder's it has over {WINDOWS_PATH} characters"
+    return refused_by_windows(path.name)
+
+
+def _takes_long_paths() -> bool:
+    import ctypes
+
+    library = getattr(ctypes, "WinDLL", None)
+    return library is not None and bool(library("ntdll").RtlAreLongPathsEnabled())
+
+
+def refuse_locked(path: Path) -> None:
+    """Refuse an existing file that another program holds, where such a file cannot be replaced.
+
+    Raises
+    ------
+    StandoutError : it cannot be opened to write.
+    """
+    if not WINDOWS or not path.is_file():
+        return
+    try:
+        with path.open("r+b"):
+            pass
+    except OSError as error:
+        raise disk_error(error, path) from error
 
 
 def _rename_new(temporary: Path, path: Path) -> None:
@@ -155,8 +187,14 @@ def _exists(path: Path) -> StandoutError:
     return StandoutError("file-exists", "file exists already", path, "pass --overwrite or another --output")
 
 
-def _check_destination(path: Path, overwrite: bool) -> None:
-    if why := refused_here(path.name):
+def check_destination(path: Path, *, overwrite: bool) -> None:
+    """Refuse a name that `atomic_write` would refuse.
+
+    Raises
+    ------
+    StandoutError : no such name on this system, too long, no regular file, or it exists while `overwrite` is false.
+    """
+    if why := refused_here(path):
         raise StandoutError("name-refused", f"Windows has no such file name: {why}", path, "choose another one")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise StandoutError("name-too-long", f"file name has over {LONGEST_NAME} bytes", path, "choose a shorter one")
@@ -170,6 +208,7 @@ def _check_destination(path: Path, overwrite: bool) -> None:
         raise StandoutError("not-a-file", "destination is no regular file", path, "choose another --output")
     if not overwrite:
         raise _exists(path)
+    refuse_locked(path)
 
 
 def disk_error(error: OSError, path: str | Path) -> StandoutError:
@@ -179,10 +218,13 @@ def disk_error(error: OSError, path: str | Path) -> StandoutError:
         errno.EDQUOT: "your quota is used up; free some space and run again",
         errno.EACCES: "check its permissions",
         errno.EPERM: "check its permissions",
+        errno.ETXTBSY: "close the program that holds it",
         errno.EROFS: "choose a place that can be written",
         errno.ENOENT: "check the path",
         errno.ENOTDIR: "a part of the path is a file",
     }
+    if WINDOWS:
+        remedies[errno.EACCES] = "close the program that holds it, or check its permissions"
     what = (error.strerror or str(error)).lower()
     return StandoutError("disk", what, path, remedies.get(error.errno or 0, "check the disk"))
 

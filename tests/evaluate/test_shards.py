@@ -151,6 +151,9 @@ def test_the_commands_split_and_merge(studio, whole, tmp_path):
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
     records = tmp_path / "records.jsonl"
+    told = standout_eval("merge", *files, "--records", records, "--dry-run")
+    assert told.stdout.splitlines() == [f"2 shards, 2 methods on {len(SIZES)} sets, to merge", f"would write {records}"]
+    assert not records.exists()
     done = standout_eval("merge", *files, "--json", "--records", records)
     assert done.returncode == 0, done.stderr
     expected = json.loads(render_comparison(whole, "json"))

@@ -147,6 +147,30 @@ def seed_encodings():
     }
 
 
+def mask_encodings():
+    """Twelve ways to store one small label, by name."""
+    y, x = np.mgrid[:40, :56]
+    label = np.hypot(y - 19, x - 30) < 13
+    levels = label.astype(np.uint8) * np.uint8(255)
+    edge = np.abs(np.hypot(y - 19, x - 30) - 13) < 2
+    image, colours = Image.fromarray(levels), Image.fromarray(label.astype(np.uint8) + label * (x > 30), "P")
+    colours.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    return {
+        "png": encoded(image, "PNG"),
+        "png-1-bit": encoded(image.convert("1"), "PNG"),
+        "png-0-and-1": encoded(label.astype(np.uint8), "PNG"),
+        "png-16": png(label.astype(np.uint16) * 65535, depth=16),
+        "png-palette": encoded(colours, "PNG"),
+        "png-ramp": encoded(image.convert("P"), "PNG"),
+        "png-three-levels": encoded(np.where(edge, np.uint8(128), levels), "PNG"),
+        "png-alpha": encoded(np.dstack([np.full((40, 56, 3), 200, np.uint8), levels]), "PNG"),
+        "jpeg": encoded(image, "JPEG", quality=75),
+        "gif": encoded(image, "GIF"),
+        "bmp-1-bit": encoded(image.convert("1"), "BMP"),
+        "tiff-float": encoded(image.convert("F").point(lambda level: level / 255), "TIFF"),
+    }
+
+
 def mutated(data, rng):
     """One damaged copy: flipped bits, overwritten, removed, repeated or swapped bytes, or a cut."""
     data = bytearray(data)

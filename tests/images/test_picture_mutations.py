@@ -10,7 +10,6 @@ import zlib
 import numpy as np
 import picture_files as files
 import pytest
-from PIL import Image
 
 from standout.errors import StandoutError
 from standout.images import encode_image, read_image, read_map, read_mask
@@ -56,20 +55,23 @@ def test_p17_mutated_pictures_are_read_or_refused(name):
 
 @pytest.mark.parametrize("read", [read_mask, read_map])
 def test_p17_mutated_masks_and_maps_are_read_or_refused(read):
+    """Eight mutations of each of twelve ways to store a label; `benchmarks/mutate_pictures.py` makes more."""
     rng = np.random.default_rng(7)
-    label = Image.fromarray((files.scene()[..., 0] > 128).astype(np.uint8) * 255)
-    seeds = [
-        files.encoded(label, "PNG"),
-        files.encoded(label.convert("1"), "PNG"),
-        files.encoded(label.convert("P"), "PNG"),
-        files.encoded(label, "JPEG"),
-        files.encoded(label.convert("F").point(lambda v: v / 255), "TIFF"),
-    ]
 
-    codes = [attempt(read, files.mutated(seed, rng)) for seed in seeds for _ in range(20)]
+    codes = [attempt(read, files.mutated(seed, rng)) for seed in files.mask_encodings().values() for _ in range(8)]
 
     assert "read" in codes
     assert len(set(codes)) > 2
+
+
+def test_unhurt_masks_of_each_encoding_give_one_label_or_ask_for_a_class():
+    label = read_mask(files.mask_encodings()["png"]).foreground
+    for name, data in files.mask_encodings().items():
+        if name == "png-palette":
+            with pytest.raises(StandoutError, match="3 colours"):
+                read_mask(data)
+        elif name != "png-three-levels":  # its edge lies on both sides of the label's
+            assert np.mean(read_mask(data).foreground != label) < 0.01, name
 
 
 def test_p17_random_bytes_behind_each_magic_are_refused():

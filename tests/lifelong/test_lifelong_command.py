@@ -44,6 +44,14 @@ def test_a_strangers_path(typed, tmp_path):
 
     fill(tmp_path / "april" / "cup", COLOURS["cup"], 4, seed=90)
     fill(tmp_path / "april" / "mug", COLOURS["mug"], 4, seed=91)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    code, out, err = typed("learn", "runs/mine", "april", "--dry-run")
+    assert (code, out) == (0, "april: 6 to learn from, 2 to test, 1 steps, new: mug\n")
+    code, out, err = typed("compare", "runs/mine", "--output", "compared", "--dry-run")
+    assert code == 0
+    assert "would write compared/accuracy.png" in err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
     code, out, err = typed("learn", "runs/mine", "april")
     assert code == 0, err
     assert "not measured: april after march" in out

@@ -33,6 +33,7 @@ VERBS = {
     "predict": ("standout.cli.predict:predict", "Turn pictures into maps."),
     "cut": ("standout.cli.cut:cut", "Cut the object out of photos."),
     "export": ("standout.cli.export:export", "Write a trained network as one ONNX file, proven equal."),
+    "models": ("standout.cli.models:models", "Look at models: standout models inspect FILE."),
     "lifelong": ("standout.cli.lifelong:lifelong", "Recognise objects, and learn more of them without forgetting."),
 }
 

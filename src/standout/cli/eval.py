@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,17 @@ import click
 
 from standout.cli.tables import (
     check_outputs,
+    check_shard_output,
     chosen_measures,
     compare_named,
     format_of,
     merge,
+    named,
     only,
     show_explanation,
     table_of,
     tables_of,
+    tell_merge,
     track,
     two,
     write,
@@ -37,9 +40,9 @@ MODELS = (".onnx", ".safetensors")
 
 # Which options have a meaning for which work; any other is refused, never ignored.
 SCORED = frozenset({"protocol", "part", "weighted", "allow_missing", "strict_size", "map_scale", "mask_class", "jobs"})
-SHOWN = frozenset({"format_", "as_json", "output", "overwrite"})
+SHOWN = frozenset({"format_", "as_json", "output", "overwrite", "dry_run"})
 COMPARED = frozenset({"maps", "masks", "attributes", "cache", "mask_cache"})
-SHARDED = frozenset({"shard", "output", "overwrite", "as_json"})
+SHARDED = frozenset({"shard", "output", "overwrite", "as_json", "dry_run"})
 EXPLAINED = frozenset({
     "paths", "explain", "measures", "as_json", "part", "weighted", "strict_size", "map_scale", "mask_class", "jobs",
 })  # fmt: skip
@@ -91,6 +94,7 @@ TABLES = frozenset({"measures", "significance", "records", "plots", "report", "m
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
               help="Also write .json, .csv, .md, .tex or .txt; repeatable.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--dry-run", is_flag=True, help="Say what would be scored and written; do neither.")
 @click.pass_context
 def evaluate(
     context: click.Context,
@@ -123,6 +127,7 @@ def evaluate(
     as_json: bool,
     output: tuple[Path, ...],
     overwrite: bool,
+    dry_run: bool,
 ) -> None:
     """Score maps against masks with the field's measures.
 
@@ -145,18 +150,29 @@ def evaluate(
         return
     if shard is not None:
         only(context, COMPARED | SCORED | SHARDED, "beside --shard")
+        if dry_run:
+            check_shard_output(output, overwrite)
+            _tell(maps, masks, None, part, [*output, *filter(None, caches.values())], allow_missing, as_json)
+            return
         write_shard(maps, masks, shard, output, overwrite, as_json, **scoring, attributes=attributes, **caches)
         return
     check_outputs(output, (records, report), plots, overwrite)
+    written = [*output, *(path for path in (records, plots, report, cache, mask_cache, ledger) if path is not None)]
     comparison: Comparison | None = None
     # A folder of maps may be called merge; then the other path is a folder too, which no shard is.
     if paths[:1] == (Path("merge"),) and not (len(paths) == 2 and paths[1].is_dir()):
         only(context, TABLES | SHOWN | {"paths"}, "to merge")
+        if dry_run:
+            tell_merge(paths[1:], written, as_json)
+            return
         comparison = merge(paths[1:], models)
         keys = chosen_measures(measures, comparison.rules.weighted)
     elif maps or masks:
         only(context, COMPARED | SCORED | TABLES | SHOWN, "beside --maps and --masks")
         keys = chosen_measures(measures, weighted)
+        if dry_run:
+            _tell(maps, masks, None, part, written, allow_missing, as_json)
+            return
         comparison = compare_named(maps, masks, models, attributes=attributes, **caches, **scoring)
     else:
         only(
@@ -165,6 +181,9 @@ def evaluate(
             "without --maps and --masks",
         )
         source, data = two(paths)
+        if dry_run:
+            _tell((), (), (source, data), part, written, allow_missing, as_json)
+            return
         scores = _scores(source, data, sharpness, {**scoring, "label": label, "ledger": ledger}, mask_cache)
         text, show = table_of(scores)
     if comparison is not None:
@@ -175,6 +194,25 @@ def evaluate(
         show()
     else:
         click.echo(text(format_), nl=False)
+
+
+def _tell(
+    maps: Sequence[str],
+    masks: Sequence[str],
+    paths: tuple[Path, Path] | None,
+    part: str,
+    written: Sequence[Path],
+    allow_missing: bool,
+    as_json: bool,
+) -> None:
+    """Say what would be scored and written."""
+    from standout.cli.eval_plan import named_series, one_series, tell_series
+
+    if paths is not None:
+        series = one_series(paths[0], paths[1], part, is_model=_is_model(paths[0]))
+    else:
+        series = named_series(named(maps, "--maps"), named(masks, "--masks"), part)
+    tell_series(series, written, allow_missing=allow_missing, as_json=as_json)
 
 
 def _scores(

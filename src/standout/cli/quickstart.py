@@ -13,13 +13,23 @@ import click
 @click.option("--pictures", type=click.IntRange(min=32), default=480, show_default=True, help="Scenes to train on.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over them.  [default: the recipe's]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def quickstart(output: str, pictures: int, epochs: int | None, seed: int, as_json: bool) -> int:
+def quickstart(output: str, pictures: int, epochs: int | None, seed: int, dry_run: bool, as_json: bool) -> int:
     """Try the whole path on generated pictures, in minutes.
 
     Generates scenes in which an object stands out or hides, trains a plain and a distilled network on them, scores
     both, and writes maps, cut-outs and one picture grid. Run again, it goes on where it was stopped.
     """
+    if dry_run:
+        from standout.cli.preview import tell_plan
+        from standout.train.quickstart import TEST_PICTURES, planned
+
+        lines = [f"{pictures} + {TEST_PICTURES} scenes to generate, two networks to train and score"]
+        write = planned(output, pictures=pictures)
+        tell_plan(lines, write, as_json, pictures=pictures, test_pictures=TEST_PICTURES)
+        return 0
+
     from standout.train.allocator import keep_freed_memory
 
     keep_freed_memory()  # before torch starts its threads

@@ -78,9 +78,9 @@ def compare_named(maps: Sequence[str], masks: Sequence[str], models: Sequence[st
     """Compare folders that were given as NAME=DIR; options as `standout.evaluate.compare`."""
     from standout.evaluate import compare
 
-    methods = _named(maps, "--maps")
+    methods = named(maps, "--maps")
     costs = _costs(models, [name for name, _ in methods])
-    return compare(methods, _named(masks, "--masks"), **options)._replace(costs=costs)
+    return compare(methods, named(masks, "--masks"), **options)._replace(costs=costs)
 
 
 def merge(paths: Sequence[Path], models: Sequence[str]) -> Comparison:
@@ -91,13 +91,22 @@ def merge(paths: Sequence[Path], models: Sequence[str]) -> Comparison:
     return comparison._replace(costs=_costs(models, comparison.methods))
 
 
+def tell_merge(shards: Sequence[Path], written: Sequence[Path], as_json: bool) -> None:
+    """Say which shards would be put together, and what would be written."""
+    from standout.cli.preview import tell_plan
+
+    comparison = merge(shards, ())  # which reads them, and refuses what does not belong together
+    lines = [f"{len(shards)} shards, {len(comparison.methods)} methods on {len(comparison.sets)} sets, to merge"]
+    tell_plan(lines, written, as_json, shards=len(shards), methods=len(comparison.methods), sets=len(comparison.sets))
+
+
 def _costs(models: Sequence[str], methods: Sequence[str]) -> dict[str, Cost]:
     """Return what the methods' models cost, given as NAME=FILE."""
     if not models:
         return {}
     from standout.evaluate.costs import model_costs
 
-    return model_costs(_named(models, "--model"), methods)
+    return model_costs(named(models, "--model"), methods)
 
 
 def write_shard(
@@ -113,6 +122,16 @@ def write_shard(
     from standout.evaluate.shards import Shard, score_shard
 
     part = Shard.parse(shard)
+    check_shard_output(output, overwrite)
+    text = score_shard(named(maps, "--maps"), named(masks, "--masks"), part, **options)
+    write(output[0], text, overwrite)
+    told = {"schema": 1, "shard": list(part), "maps": text.count('{"series": '), "output": str(output[0])}
+    words = f"shard {part.part} of {part.parts}: {told['maps']} maps; put all together with standout eval merge"
+    click.echo(json.dumps(told) if as_json else words)
+
+
+def check_shard_output(output: Sequence[Path], overwrite: bool) -> None:
+    """Refuse, before anything is scored, what is not one new file of JSON lines."""
     if len(output) != 1 or output[0].suffix.lower() != ".jsonl":
         where = ", ".join(map(str, output)) or "no output"
         raise StandoutError(
@@ -120,11 +139,6 @@ def write_shard(
             exit_code=EXIT_USAGE,
         )  # fmt: skip
     refuse_existing(output, overwrite)
-    text = score_shard(_named(maps, "--maps"), _named(masks, "--masks"), part, **options)
-    write(output[0], text, overwrite)
-    told = {"schema": 1, "shard": list(part), "maps": text.count('{"series": '), "output": str(output[0])}
-    words = f"shard {part.part} of {part.parts}: {told['maps']} maps; put all together with standout eval merge"
-    click.echo(json.dumps(told) if as_json else words)
 
 
 def two(paths: Sequence[Path]) -> tuple[Path, Path]:
@@ -152,7 +166,8 @@ def show_explanation(paths: Sequence[Path], figure: str, measures: str | None, a
         click.echo(explanation_text(told), nl=False)
 
 
-def _named(given: Sequence[str], option: str) -> list[tuple[str, Path]]:
+def named(given: Sequence[str], option: str) -> list[tuple[str, Path]]:
+    """Return name and folder of each NAME=DIR."""
     found = []
     for word in given:
         name, sign, folder = word.partition("=")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from standout.data.layouts import SUFFIXES, is_junk
 from standout.errors import EXIT_USAGE, StandoutError
-from standout.files import LONGEST_NAME, disk_error, is_temporary, refused_here
+from standout.files import LONGEST_NAME, disk_error, is_temporary, refuse_locked, refused_here
 
 REFUSED_BY_NAME = frozenset({".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"})
 """Pictures that we do not read: each is a failure with a remedy, never a file that was passed over in silence."""
@@ -203,10 +203,15 @@ def _folded(path: Path) -> str:
 
 
 def _check_names(items: Sequence[Item]) -> None:
-    """Refuse results whose names a system would not take as they are."""
+    """Refuse results whose names this system would not take, or whose files another program holds."""
     for item in items:
-        if why := refused_here(item.output.name):
+        if why := refused_here(item.output):
             raise _usage("name-refused", f"Windows has no such file name: {why}", item.output, "rename the picture")
+        try:
+            refuse_locked(item.output)
+        except StandoutError as error:
+            error.exit_code = EXIT_USAGE
+            raise
 
 
 def _check_inputs_are_safe(items: Sequence[Item]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +65,34 @@ class Compared:
 
         Where orders differ, the plots of single experiences are left out.
         """
+        files = self._files(published)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        contents = {name: make() for name, make in files.items()}
+        return [atomic_write(Path(folder) / name, content) for name, content in contents.items()]
+
+    def planned(self, folder: str | Path) -> list[Path]:
+        """Return what `write` would write."""
+        return [Path(folder) / name for name in self._files(published=False)]
+
+    def _files(self, published: bool) -> dict[str, Callable[[], bytes]]:
         from standout.lifelong.plot import plot_accuracy, plot_experiences, plot_matrices
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        files: dict[str, bytes] = {}
-        for name in FORMATS:
-            files |= {f"{c}.{SUFFIXES[name]}": render(self.matrices, c, name).encode() for c in CONVENTIONS}
-            files[f"sheet.{SUFFIXES[name]}"] = self.sheet(name).encode()
-        files["accuracy.png"] = plot_accuracy(self.matrices, published=published)
+        files: dict[str, Callable[[], bytes]] = {}
+        for form in FORMATS:
+            for convention in CONVENTIONS:
+                files[f"{convention}.{SUFFIXES[form]}"] = partial(self._table, convention, form)
+            files[f"sheet.{SUFFIXES[form]}"] = partial(self._sheet, form)
+        files["accuracy.png"] = partial(plot_accuracy, self.matrices, published=published)
         if self.same_order:
-            files["matrices.png"] = plot_matrices(self.matrices)
-            files["experiences.png"] = plot_experiences(self.matrices)
-        return [atomic_write(folder / name, content) for name, content in files.items()]
+            files["matrices.png"] = partial(plot_matrices, self.matrices)
+            files["experiences.png"] = partial(plot_experiences, self.matrices)
+        return files
+
+    def _table(self, convention: str, form: str) -> bytes:
+        return render(self.matrices, convention, form).encode()
+
+    def _sheet(self, form: str) -> bytes:
+        return self.sheet(form).encode()
 
 
 def labelled(runs: Sequence[str]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from standout.data.layouts import SUFFIXES, is_junk
 from standout.data.outlines import OUTLINES, outline
 from standout.data.textures import COATS, GROUNDS, Field, paint, palette, random_texture, relief
 from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import check_destination
 from standout.images import read_image, resize, write_image
 from standout.lifelong.layouts import FACTORS, LEVELS
 from standout.lifelong.streams import natural, pictures, subfolders
@@ -63,6 +64,7 @@ def write_generated_stream(
     seed: int = 0,
     side: int = 128,
     cutouts: str | Path | None = None,
+    dry_run: bool = False,
 ) -> list[str]:
     """Write twelve experiences EXPERIENCE/{train,test}/OBJECT/NUMBER.jpg; return the objects' names.
 
@@ -75,6 +77,7 @@ def write_generated_stream(
     side : of the square pictures, at least 32 pixels.
     cutouts : a folder of pictures with transparency, such as `standout cut` writes, instead of generated objects:
         CLASS/cutouts, or cut-outs alone, each a class of its own.
+    dry_run : refuse what would be refused, and write nothing.
 
     Raises
     ------
@@ -86,21 +89,24 @@ def write_generated_stream(
         if value < least:
             raise ValueError(f"{name} must be at least {least}, not {value}")
     sprites = _cutouts(Path(cutouts)) if cutouts else {
-        f"object {number + 1:02}": [generated_object(seed, number, view) for view in range(VIEWS)]
+        f"object {number + 1:02}": [] if dry_run else [generated_object(seed, number, view) for view in range(VIEWS)]
         for number in range(objects)
     }  # fmt: skip
     # Never a class: what stands around.
-    things = [generated_object(seed, 10_000 + number, 0) for number in range(12)]
+    things = [] if dry_run else [generated_object(seed, 10_000 + number, 0) for number in range(12)]
     places = [(factor, level) for factor in FACTORS for level in range(LEVELS)]
     for place, (factor, level) in enumerate(places):
         for kind, (name, views) in enumerate(sprites.items()):
             for part, first, count in (("train", 0, training), ("test", 100_000, test)):
                 for number in range(first, first + count):
+                    path = Path(folder) / f"{place + 1:02} {factor} {level + 1}" / part / name
+                    path /= f"{number - first:04}.jpg"
+                    if dry_run:
+                        check_destination(path, overwrite=False)
+                        continue
                     rng = np.random.Generator(np.random.PCG64((seed, place, kind, number)))
                     pixels = compose(rng, views, things, CONDITIONS[factor][level], side)
-                    path = Path(folder) / f"{place + 1:02} {factor} {level + 1}" / part / name
-                    path.mkdir(parents=True, exist_ok=True)
-                    write_image(path / f"{number - first:04}.jpg", pixels)
+                    write_image(path, pixels)
     return list(sprites)
 
 

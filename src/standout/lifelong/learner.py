@@ -102,7 +102,32 @@ def learn_more(
     ------
     StandoutError : exit code 2, the folder holds no learner or no folder is given; or as `learn`.
     """
-    run = Path(run)
+    tables = _with_more(Path(run), folders, settings)
+    return learn(None, None, run, settings=tables, resume=True, overrides=[path for path, _ in settings], **options)
+
+
+def plan_more(
+    run: str | Path, folders: Sequence[str | Path], *, settings: Sequence[tuple[str, Any]] = ()
+) -> tuple[LifelongRecipe, Stream, list[str]]:
+    """Return what `learn_more` would work on, without touching the run: recipe, stream, names of what is learnt.
+
+    Raises
+    ------
+    StandoutError : exit code 2, as `learn_more` before it begins.
+    """
+    recipe = check_lifelong(_with_more(Path(run), folders, settings))
+    manifest = Run(Path(run)).read_manifest()
+    begun = list(manifest.get("experiences", {}))
+    added = len(read_recipe(str(Path(run) / RECIPE)).get("stream", {}).get("more", []))
+    stream = open_recipe(recipe.stream, begun[: len(begun) - added])
+    if manifest.get("status") == "finished":
+        return recipe, stream, begun
+    note = "the run was interrupted: it goes on from its newest checkpoint, and what it has met is listed too"
+    return recipe, stream._replace(notes=(*stream.notes, note)), []
+
+
+def _with_more(run: Path, folders: Sequence[str | Path], settings: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the run's settings with further folders at the end of its stream."""
     if not (run / RECIPE).is_file():
         raise StandoutError(
             "run-missing", "folder holds no learner", run, "make one with standout lifelong run", exit_code=EXIT_USAGE
@@ -120,9 +145,7 @@ def learn_more(
         if whole or folder not in more:  # one that an interrupted call had begun to learn is not met twice
             more.append(folder)
     known["more"] = more
-    return learn(
-        None, None, run, settings=tables, resume=True, overrides=[path for path, _ in settings], **options
-    )  # fmt: skip
+    return tables
 
 
 def _open(

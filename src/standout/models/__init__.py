@@ -5,6 +5,7 @@ from standout.names import late_names
 _LATE = {
     "Graph": "standout.models.graph:Graph",
     "find_model": "standout.models.lookup:find_model",
+    "inspect_model": "standout.models.inspect:inspect_model",
     "read_graph": "standout.models.graph:read_graph",
     "shipped": "standout.models.lookup:shipped",
 }

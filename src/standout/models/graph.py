@@ -61,12 +61,12 @@ class Graph(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def read_graph(path: str | Path, *, output: str = MAP) -> Graph:
+def read_graph(path: str | Path, *, output: str | tuple[str, ...] = MAP) -> Graph:
     """Return an ONNX file of ours, read once and checked.
 
     Parameters
     ----------
-    output : that it must have; a recogniser has `scores`.
+    output : that it must have, or of which it must have one; a recogniser has `scores`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_graph(path: str | Path, *, output: str = MAP) -> Graph:
     return check_graph(content, path, output=output)
 
 
-def check_graph(content: bytes, path: str | Path, *, output: str = MAP) -> Graph:
+def check_graph(content: bytes, path: str | Path, *, output: str | tuple[str, ...] = MAP) -> Graph:
     """Return the checked graph of an ONNX file's bytes; `path` is what messages call it.
 
     Raises
@@ -95,8 +95,9 @@ def check_graph(content: bytes, path: str | Path, *, output: str = MAP) -> Graph
     if not facts.has_graph:
         raise _damaged(path, "is no ONNX file")
     metadata = parse_metadata(facts.properties, path)
-    if facts.inputs != [INPUT] or output not in facts.outputs:
-        raise _damaged(path, f"does not turn one input {INPUT} into an output {output}")
+    wanted = (output,) if isinstance(output, str) else output
+    if facts.inputs != [INPUT] or not set(wanted) & set(facts.outputs):
+        raise _damaged(path, f"does not turn one input {INPUT} into an output {' or '.join(wanted)}")
     digest = hashlib.sha256(content).hexdigest()
     return Graph(content, metadata, digest, facts.opset, facts.parameters, tuple(facts.inputs), tuple(facts.outputs))
 

@@ -15,7 +15,7 @@ DEFAULT = "standout"
 
 SUFFIXES = (".onnx", ".safetensors")
 _SHIPPED = Path(__file__).parent
-_GET_ONE = "make one with `standout quickstart` or `standout train`, then pass --model RUN or --model FILE.onnx"
+GET_ONE = "make one with `standout quickstart` or `standout train`, then pass --model RUN or --model FILE.onnx"
 
 
 def shipped() -> Mapping[str, Path]:
@@ -40,7 +40,7 @@ def find_model(source: str | Path | None = None) -> Path:
     names = shipped()
     if source is None:
         if DEFAULT not in names:
-            raise StandoutError("model-missing", "no model came with this package", "", _GET_ONE, exit_code=EXIT_USAGE)
+            raise StandoutError("model-missing", "no model came with this package", "", GET_ONE, exit_code=EXIT_USAGE)
         return names[DEFAULT]
     path = Path(source)
     with contextlib.suppress(OSError, ValueError):  # a NUL in the name, a folder that may not be entered
@@ -55,7 +55,7 @@ def find_model(source: str | Path | None = None) -> Path:
             return path
     if str(source) in names:
         return names[str(source)]
-    near = nearest(str(source), names) if names and len(path.parts) == 1 and not path.suffix else _GET_ONE
+    near = nearest(str(source), names) if names and len(path.parts) == 1 and not path.suffix else GET_ONE
     raise StandoutError("model-missing", "there is no such model", printable(source), near, exit_code=EXIT_USAGE)
 
 
@@ -69,7 +69,7 @@ def _of_run(folder: Path) -> Path:
             "model-missing",
             "run has no model yet" if is_run else "folder is no run: it holds no model.safetensors",
             folder,
-            "finish it with `standout train --resume`" if is_run else _GET_ONE,
+            "finish it with `standout train --resume`" if is_run else GET_ONE,
             exit_code=EXIT_USAGE,
         )
     if graph.exists() and _source_of(graph) == sha256_of(weights):

@@ -141,6 +141,8 @@ class Pointwise(nn.Module):
 
 def initialise(module: nn.Module) -> None:
     """Set every convolution to Kaiming normal (fan-in, relu), every batch norm to 1 and 0, every bias to 0."""
+    if any(parameter.is_meta for parameter in module.parameters()):
+        return  # there is nothing to set; trying loads torch's compiler, a second of every start
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_in", nonlinearity="relu")

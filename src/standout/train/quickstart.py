@@ -27,8 +27,10 @@ STRATEGIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "plain": (),
     "distilled": ({"name": "non_negative_feedback"},),
 }
+TEST_PICTURES = 100
 SHOWN_PICTURES = 7
 CUT_PICTURES = 14
+TABLES = {"table.md": "markdown", "table.json": "json"}
 DIFFICULTY = 0.25
 """Of the scenes: a small network learns in a minute, from random weights, what stands out rather than what hides."""
 
@@ -49,7 +51,7 @@ def quickstart(
     folder: str | Path,
     *,
     pictures: int = 480,
-    test_pictures: int = 100,
+    test_pictures: int = TEST_PICTURES,
     epochs: int | None = None,
     seed: int = 0,
     display: Callable[[], AbstractContextManager[Shown]] = lambda: nullcontext(Silent()),
@@ -96,15 +98,34 @@ def quickstart(
     return Quickstart(folder, scored, None)
 
 
+def planned(folder: str | Path, *, pictures: int = 480, test_pictures: int = TEST_PICTURES) -> list[Path]:
+    """Return what `quickstart` would write, less the scenes that are there.
+
+    Raises
+    ------
+    StandoutError : the folder holds a quickstart with other settings.
+    """
+    folder = Path(folder)
+    scenes = {folder / "scenes" / "train": pictures, folder / "scenes" / "test": test_pictures}
+    made = [folder / name for name in (*STRATEGIES, *TABLES, "maps", "cutouts", "grid.png")]
+    return [*(place for place, count in scenes.items() if not _is_generated(place, count)), *made]
+
+
+def _is_generated(folder: Path, count: int) -> bool:
+    if not folder.is_dir():
+        return False
+    found = len(find_pairs(folder).pairs)
+    if found != count:
+        raise StandoutError(
+            "settings-changed", f"folder holds {found} scenes, not {count}", folder, "choose another --output",
+            exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    return True
+
+
 def _generate(folder: Path, count: int, seed: int) -> None:
     """Write the scenes under a name of their own first, so that a folder of the final name is whole."""
-    if folder.is_dir():
-        found = len(find_pairs(folder).pairs)
-        if found != count:
-            raise StandoutError(
-                "settings-changed", f"folder holds {found} scenes, not {count}", folder, "choose another --output",
-                exit_code=EXIT_USAGE,
-            )  # fmt: skip
+    if _is_generated(folder, count):
         return
     partial = folder.with_name(f"{folder.name}.part")
     if partial.is_dir():
@@ -114,7 +135,7 @@ def _generate(folder: Path, count: int, seed: int) -> None:
 
 
 def _write_table(folder: Path, scored: Sequence[Scored]) -> None:
-    for name, form in (("table.md", "markdown"), ("table.json", "json")):
+    for name, form in TABLES.items():
         atomic_write(folder / name, render(scored, form, command="standout quickstart").encode())
 
 

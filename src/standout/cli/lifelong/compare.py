@@ -21,7 +21,15 @@ from standout.errors import printable
     help="Whose measures; each has a table of its own.",
 )  # fmt: skip
 @click.option("--published", is_flag=True, help="Add the curves of SDKD's paper to the plot, marked as such.")
-def compare(runs: tuple[str, ...], output: str | None, format: str, convention: str, published: bool) -> None:  # noqa: A002
+@click.option("--dry-run", is_flag=True, help="Print the tables; say what would be written, and write nothing.")
+def compare(
+    runs: tuple[str, ...],
+    output: str | None,
+    format: str,  # noqa: A002
+    convention: str,
+    published: bool,
+    dry_run: bool,
+) -> None:
     """Print the measures of runs, and with --output write them and the plots into a folder.
 
     Runs of the same method and settings, but for seed and order, become one row with mean and deviation.
@@ -41,5 +49,9 @@ def compare(runs: tuple[str, ...], output: str | None, format: str, convention: 
     else:
         click.echo(compared.text(format, conventions), nl=False)
     if output is not None:
+        if dry_run:
+            for path in compared.planned(output):
+                click.echo(f"would write {printable(path)}", err=True)
+            return
         written = compared.write(output, published=published)
         click.echo(f"{len(written)} files in {printable(output)}", err=True)

@@ -13,13 +13,25 @@ from standout.errors import printable
 @click.argument("source", metavar="RUN|FILE")
 @click.option("--output", "-o", metavar="FILE", required=True, help="The file to write; its name ends in .onnx.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def export(source: str, output: str, overwrite: bool, as_json: bool) -> None:
+def export(source: str, output: str, overwrite: bool, dry_run: bool, as_json: bool) -> None:
     """Write a recogniser as one ONNX file that `standout lifelong predict` runs without torch.
 
     It gives scores, and the map of where it looked. Before the file gets its name, sixteen pictures of three sizes must
     have the same probabilities as in the recogniser, within 1e-4, and the same maps, within 1e-3.
     """
+    if dry_run:
+        from pathlib import Path
+
+        from standout.cli.preview import tell_plan
+        from standout.export.onnx import check_output, find_weights
+        from standout.models.inspect import inspect_model
+
+        model = inspect_model(find_weights(source))
+        check_output(Path(output), overwrite)
+        tell_plan(model.lines(), [output], as_json, model=model.document())
+        return
     from standout.lifelong.export import export_recogniser
 
     exported = export_recogniser(source, output, overwrite=overwrite)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from standout.cli.lifelong.shared import command_line, ended
+from standout.cli.lifelong.shared import command_line, ended, tell_experiences
 
 
 @click.command()
@@ -15,8 +15,9 @@ from standout.cli.lifelong.shared import command_line, ended
 @click.option("--epochs", type=int, help="Passes over each new folder.  [default: as before]")
 @click.option("--rate", type=float, help="Learning rate.  [default: as before]")
 @click.option("--device", metavar="NAME", help="cpu, cuda, …")
+@click.option("--dry-run", is_flag=True, help="Say what would be met, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
-def learn(run: str, folders: tuple[str, ...], as_json: bool, **values: Any) -> int:
+def learn(run: str, folders: tuple[str, ...], dry_run: bool, as_json: bool, **values: Any) -> int:
     """Let the learner of RUN meet the pictures in NEW_DIR, laid out CLASS/pictures; classes may be new.
 
     It goes on by its own method: what it knew teaches it, and the classifier grows by a row for each new class. Where
@@ -25,6 +26,16 @@ def learn(run: str, folders: tuple[str, ...], as_json: bool, **values: Any) -> i
     \b
     standout lifelong learn runs/mine photos/march
     """  # noqa: D301 - the backspace is click's own mark
+    places = {"epochs": "training.epochs", "rate": "optimiser.rate", "device": "training.device"}
+    settings = [(place, values[name]) for name, place in places.items() if values[name] is not None]
+    if dry_run:
+        from standout.lifelong.learner import plan_more
+
+        recipe, stream, met = plan_more(run, folders, settings=settings)
+        known = {name for experience in stream.experiences if experience.name in met for name in experience.classes()}
+        tell_experiences(recipe, stream.experiences, stream.notes, as_json, met=met, classes=known)
+        return 0
+
     from standout.train.allocator import keep_freed_memory
 
     keep_freed_memory()  # before torch starts its threads
@@ -32,8 +43,6 @@ def learn(run: str, folders: tuple[str, ...], as_json: bool, **values: Any) -> i
     from standout.lifelong.learner import learn_more
     from standout.train.show import chosen_display
 
-    places = {"epochs": "training.epochs", "rate": "optimiser.rate", "device": "training.device"}
-    settings = [(place, values[name]) for name, place in places.items() if values[name] is not None]
     with chosen_display() as shown:
         learnt = learn_more(
             run, folders, settings=settings, command=command_line(), shown=shown,

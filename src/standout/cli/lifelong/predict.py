@@ -16,8 +16,11 @@ from standout.errors import EXIT_FAILED, EXIT_USAGE, StandoutError, printable
 @click.option("--output", "-o", metavar="DIR", help="Folder for pictures that show where the recogniser looked.")
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes that are told.")
 @click.option("--overwrite", is_flag=True, help="Replace pictures that are there.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def predict(inputs: tuple[str, ...], model: str, output: str | None, top: int, overwrite: bool, as_json: bool) -> int:
+def predict(
+    inputs: tuple[str, ...], model: str, output: str | None, top: int, overwrite: bool, dry_run: bool, as_json: bool
+) -> int:
     """Say what is in each PHOTO, or in all pictures of a DIR: the class, its probability, and the next likely ones.
 
     With --output, each picture is written there with what the recogniser looked at tinted and all else dimmed.
@@ -36,6 +39,12 @@ def predict(inputs: tuple[str, ...], model: str, output: str | None, top: int, o
                     "file-exists", "file exists already", item.output, "pass --overwrite or another --output",
                     exit_code=EXIT_USAGE,
                 )  # fmt: skip
+    if dry_run:
+        from standout.cli.preview import tell_plan
+
+        lines = [f"{len(plan.items)} pictures to recognise"]
+        tell_plan(lines, [item.output for item in plan.items if output is not None], as_json, pictures=len(plan.items))
+        return 0
     from standout.cutout.compose import overlay
     from standout.images import read_image, write_image
     from standout.lifelong.deployed import ObjectRecogniser

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from standout.cli.lifelong.shared import Bytes, command_line, ended
-from standout.errors import EXIT_USAGE, StandoutError, printable
+from standout.cli.lifelong.shared import Bytes, command_line, ended, tell_experiences
+from standout.errors import EXIT_USAGE, StandoutError
 
 
 @click.command()
@@ -121,30 +120,4 @@ def preview(tables: dict[str, Any], as_json: bool) -> None:
     notes: list[str] = []
     check_memory(recipe, build_method(recipe.method), notes.append)
     stream = open_recipe(recipe.stream)
-    known: set[str] = set()
-    rows: list[dict[str, Any]] = []
-    for number, experience in enumerate(stream.experiences):
-        new = [name for name in experience.classes() if name not in known]
-        known.update(new)
-        epochs = (recipe.training.first_epochs if number == 0 else 0) or recipe.training.epochs
-        count = len(experience.training)
-        rows.append(
-            {
-                "name": printable(experience.name),
-                "training": count,
-                "test": len(experience.test),
-                "new_classes": [printable(name) for name in new],
-                "steps": epochs * (count // min(recipe.training.batch, count)),
-            }
-        )
-    notes += [*stream.notes]
-    if as_json:
-        click.echo(
-            json.dumps({"schema": 1, "dry_run": True, "experiences": rows, "notes": list(map(printable, notes))})
-        )
-        return
-    for row in rows:
-        more = f", new: {', '.join(row['new_classes'])}" if row["new_classes"] else ""
-        click.echo(f"{row['name']}: {row['training']} to learn from, {row['test']} to test, {row['steps']} steps{more}")
-    for note in notes:
-        click.echo(f"standout: note: {printable(note)}", err=True)
+    tell_experiences(recipe, stream.experiences, [*notes, *stream.notes], as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,9 @@ import click
 from standout.errors import printable
 
 if TYPE_CHECKING:
+    from standout.lifelong.recipe import LifelongRecipe
     from standout.lifelong.session import Learnt
+    from standout.lifelong.streams import Experience
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -30,6 +33,52 @@ class Bytes(click.ParamType[int]):
         if found is None:
             self.fail(f"{value!r} is no number of bytes such as 0, 5.5M or 4MiB", param, ctx)
         return round(float(found[1]) * _UNITS[found[2].replace("ki", "Ki")])
+
+
+def tell_experiences(
+    recipe: LifelongRecipe,
+    experiences: Sequence[Experience],
+    notes: Sequence[str],
+    as_json: bool,
+    *,
+    met: Collection[str] = (),
+    classes: Collection[str] = (),
+) -> None:
+    """Say what would be met: experiences, pictures, classes and steps.
+
+    Parameters
+    ----------
+    met : names of experiences that are learnt already; they are left out.
+    classes : that are known already.
+    """
+    known = set(classes)
+    rows: list[dict[str, Any]] = []
+    for number, experience in enumerate(experiences):
+        new = [name for name in experience.classes() if name not in known]
+        known.update(new)
+        if experience.name in met:
+            continue
+        epochs = (recipe.training.first_epochs if number == 0 else 0) or recipe.training.epochs
+        count = len(experience.training)
+        rows.append(
+            {
+                "name": printable(experience.name),
+                "training": count,
+                "test": len(experience.test),
+                "new_classes": [printable(name) for name in new],
+                "steps": epochs * (count // min(recipe.training.batch, count)),
+            }
+        )
+    if as_json:
+        click.echo(
+            json.dumps({"schema": 1, "dry_run": True, "experiences": rows, "notes": list(map(printable, notes))})
+        )
+        return
+    for row in rows:
+        more = f", new: {', '.join(row['new_classes'])}" if row["new_classes"] else ""
+        click.echo(f"{row['name']}: {row['training']} to learn from, {row['test']} to test, {row['steps']} steps{more}")
+    for note in notes:
+        click.echo(f"standout: note: {printable(note)}", err=True)
 
 
 def ended(learnt: Learnt, as_json: bool) -> int:
