@@ -133,6 +133,34 @@ def test_runs_of_one_recipe_are_averaged_over_seeds(runs):
     assert text.count("OpenLORIS convention") == text.count("GEM convention") == 1
 
 
+def test_runs_that_differ_in_more_than_seed_and_order_are_not_averaged(runs, tmp_path):
+    def other(name, change):
+        folder = tmp_path / name
+        shutil.copytree(runs / "naive-0", folder)
+        document = json.loads((folder / "results.json").read_text())
+        change(document["recipe"])
+        (folder / "results.json").write_text(json.dumps(document))
+        return str(folder)
+
+    def faster(recipe):
+        recipe["optimiser"]["rate"] = 0.04
+
+    def sod(recipe):
+        recipe["network"]["options"]["sal_init"] = "sod"
+
+    def elsewhere(recipe):
+        recipe["stream"] |= {"path": "/nowhere", "order": ["street", "office", "home"]}
+        recipe["seed"] = 7
+
+    same = [str(runs / "naive-0"), str(runs / "naive-1"), other("elsewhere", elsewhere)]
+    assert labelled(same) == {"naive on sdkd_tiny": same}
+    one, another = other("faster", faster), other("sod", sod)
+    words = "naive on sdkd_tiny, network.options.sal_init={}, optimiser.rate={}".format
+    expected = {words("imagenet", 0.02): same, words("imagenet", 0.04): [one], words("sod", 0.02): [another]}
+    assert labelled([*same, one, another]) == expected
+    assert list(labelled([f"mine={one}", another])) == ["mine", "naive on sdkd_tiny"]
+
+
 def test_a_comparison_is_written_in_every_format_with_its_plots(runs, tmp_path):
     compared = Compared(labelled([str(path) for path in runs.iterdir()]))
     written = {path.name: path for path in compared.write(tmp_path / "out", published=True)}

@@ -298,12 +298,13 @@ class Session:
         """Write `results.json` and `model.safetensors` for the experiences learnt so far."""
         state, recipe = self.state, self.recipe
         matrix = matrix_of(self._names(), state.rows, state.untrained)
+        prints = self.saver.settled["fingerprints"]
         said = {"method": recipe.method, "seed": recipe.seed, "experiences": self._names()[: state.experience]}
         known = {key: value for key, value in matrix.summary().items() if value is not None}
         write_recogniser(
             self.run.folder / MODEL, state.network, size=recipe.training.size, training=said,
             licence=recipe.training.licence, measures=known,
-            source_sha256=self.saver.settled["fingerprints"]["network.pretrained"],
+            source_sha256=prints["network.sal_weights"] or prints["network.pretrained"],
         )  # fmt: skip
         last = state.experience == len(self.stream.experiences)
         took = inference_milliseconds(state.network.eval(), recipe.training.size) if last else None

@@ -21,6 +21,7 @@ from standout.errors import EXIT_USAGE, StandoutError, printable
 @click.option("--order", metavar="NAME,NAME", help="The experiences in another order.")
 @click.option("--recogniser", metavar="NAME", help="What learns.  [default: the method's own]")
 @click.option("--pretrained", metavar="FILE", help="Trained weights of MobileNetV2, safetensors.")
+@click.option("--saliency", metavar="FILE", help="Start where objects are from a cascade of your own: sal_init=sod.")
 @click.option("--recipe", metavar="FILE", help="A recipe: a path, or the name of one that is shipped.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, such as optimiser.rate=0.01.")
 @click.option("--output", metavar="DIR", help="Folder of the run.  [default: runs/STREAM-METHOD]")
@@ -76,6 +77,7 @@ def run(
         "stream.allow_overlap": values["allow_overlap"],
         "network.name": values["recogniser"],
         "network.pretrained": values["pretrained"],
+        "network.sal_weights": values["saliency"],
         "memory.bytes": values["memory"],
         "seed": values["seed"],
         **{f"training.{name}": values[name] for name in ("epochs", "size", "batch", "workers", "threads", "device")},
@@ -84,6 +86,8 @@ def run(
         if value is not None:
             place, _, key = path.rpartition(".")
             (tables.setdefault(place, {}) if place else tables)[key] = value
+    if values["saliency"] is not None:
+        tables["network"]["options"] = {**tables["network"].get("options", {}), "sal_init": "sod"}
     edit(tables, settings)
     path = str(tables.get("stream", {}).get("path", ""))
     if not path and not resume:
