@@ -111,6 +111,22 @@ def test_a_graph_that_says_something_else_is_caught(models, graphs):
         same_answers(deployed(network), graphs["tiny"].path.read_bytes(), "m.onnx", [(32, 32)])
 
 
+def test_a_graph_may_differ_as_much_as_the_recogniser_rounds(tmp_path):
+    """Two scores of millions that nearly agree: their last digits decide, in the recogniser as in its graph."""
+    torch.manual_seed(0)
+    network = build_recogniser("tiny", ["cup", "shoe"]).eval()
+    with torch.no_grad():
+        network.classifier.weight.copy_(1e6 * network.classifier.weight[:1].abs() + torch.rand(2, 32))
+    path = write_recogniser(tmp_path / "steep.safetensors", network, size=32)
+    found = export_recogniser(path, tmp_path / "steep.onnx")
+
+    assert found.proof.probability > 1e-4
+    with torch.no_grad():
+        network.classifier.weight[1] += 20
+    with pytest.raises(StandoutError, match="exported graph differs from the recogniser"):
+        same_answers(deployed(network), (tmp_path / "steep.onnx").read_bytes(), "m.onnx", [(32, 32)])
+
+
 def test_a_file_that_is_no_recogniser_is_refused(tmp_path):
     from standout.networks import build_network
     from standout.weights import write_model

@@ -67,6 +67,25 @@ def test_both_maps_learn_from_the_mask_and_the_terms_are_their_cross_entropies(t
     assert gradient.item() == pytest.approx(0.5 * (first.sigmoid() - batch.mask).mean().item(), rel=1e-3)
 
 
+def test_both_maps_learn_to_find_a_bright_square(tiny):
+    image, mask = torch.rand(4, 3, 64, 64) * 0.4, torch.zeros(4, 1, 64, 64)
+    for number, (top, left) in enumerate(((0, 16), (24, 0), (32, 32), (8, 24))):
+        image[number, :, top : top + 32, left : left + 32] += 0.5
+        mask[number, :, top : top + 32, left : left + 32] = 1
+    step = TrainingStep(tiny, [AttentionMap()])
+    optimiser = torch.optim.AdamW(step.parameters(), lr=0.003)
+    told = []
+    for _ in range(40):
+        terms = step(Batch(image, mask), PROGRESS)
+        sum(terms.values()).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        told.append({name: term.item() for name, term in terms.items()})
+
+    for name in ("task", "attention_map"):
+        assert told[-1][name] < 0.5 * told[0][name]
+
+
 def test_other_networks_are_refused_the_second_map_in_one_line():
     with pytest.raises(StandoutError, match="attention_map needs a cascade") as caught:
         TrainingStep(build_network("tiny"), [AttentionMap()])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -120,13 +119,3 @@ def tensor_bytes(state: Mapping[str, Any]) -> int:
     from standout.checkpoint import flatten
 
     return sum(tensor.numel() * tensor.element_size() for tensor in flatten(state)[0].values())
-
-
-def peak_memory() -> int | None:
-    """Return the most bytes of memory that this process has held so far; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most if sys.platform == "darwin" else most * 1024)
