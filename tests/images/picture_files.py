@@ -1,13 +1,27 @@
 """Picture files for the tests: made by hand where the image library cannot write them, and damaged on purpose."""
 
 import io
+import re
 import struct
 import zlib
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from standout.errors import StandoutError
+from standout.images import read_image
+
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
+LINE = re.compile(r"[^\n]+")
+
+
+def refusal(source, **options):
+    """The one line of a refusal; any other exception fails the test."""
+    with pytest.raises(StandoutError) as caught:
+        read_image(source, **options)
+    assert LINE.fullmatch(str(caught.value))
+    return caught.value
 
 
 def chunk(kind, content):
