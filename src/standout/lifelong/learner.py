@@ -14,7 +14,7 @@ from standout.files import FolderLock, atomic_write
 from standout.lifelong.memory import Memory
 from standout.lifelong.methods import build_method
 from standout.lifelong.methods.method import Method
-from standout.lifelong.prepare import check_memory, fingerprints, made_whole, make_recogniser, open_recipe
+from standout.lifelong.prepare import check_memory, check_start, fingerprints, made_whole, make_recogniser, open_recipe
 from standout.lifelong.recipe import FREE, LifelongRecipe, check_lifelong
 from standout.lifelong.session import Learnt, Session
 from standout.lifelong.state import LearnerState
@@ -66,6 +66,7 @@ def learn(
     recipe = check_lifelong(tables)
     chosen = build_method(recipe.method)
     check_memory(recipe, chosen, warn)
+    check_start(recipe.network, fresh=not resume)
     device = choose_device(recipe.training.device)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)

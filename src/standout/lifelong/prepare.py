@@ -18,7 +18,7 @@ from standout.lifelong.methods.method import Method
 from standout.lifelong.network import Recogniser
 from standout.lifelong.pictures import Labelled, Wanted
 from standout.lifelong.recipe import LifelongRecipe, RecogniserTable, StreamTable, check_lifelong
-from standout.lifelong.saliency import load_saliency, read_saliency, saliency_options
+from standout.lifelong.saliency import load_saliency, read_saliency, saliency_file, saliency_options
 from standout.lifelong.streams import Example, Experience, Stream, checked, contents_of, experience_of, refuse_leaks
 from standout.weights import backbone_options
 
@@ -102,7 +102,6 @@ def make_recogniser(
     name = table.name or METHODS[recipe.method["name"]].recogniser
     options = dict(table.options)
     known = RECOGNISERS[name][2] if name in RECOGNISERS else {}
-    _check_start(table, fresh)
     saliency = read_saliency(table.sal_weights) if _there(table.sal_weights, fresh) else None
     if saliency:
         options = {**saliency_options(saliency, known), **options}
@@ -129,12 +128,16 @@ def _there(path: str, fresh: bool) -> bool:
     return bool(path) and (fresh or Path(path).exists())
 
 
-def _check_start(table: RecogniserTable, fresh: bool) -> None:
-    """Refuse a start from a saliency network without one, and a saliency network that nothing would start from.
+def check_start(table: RecogniserTable, *, fresh: bool) -> None:
+    """Refuse what a recogniser cannot start from, before anything is written.
+
+    Parameters
+    ----------
+    fresh : a new run needs its files; a resumed one has its weights.
 
     Raises
     ------
-    StandoutError : exit code 2.
+    StandoutError : exit code 2; a file is missing, or one of a saliency network and its option is there alone.
     """
     sod = table.options.get("sal_init") == "sod"
     if sod and fresh and not table.sal_weights:
@@ -147,6 +150,12 @@ def _check_start(table: RecogniserTable, fresh: bool) -> None:
             "weights-unused", "a saliency network is given, but sal_init is not sod", table.sal_weights,
             "add --set network.options.sal_init=sod, or leave it out", exit_code=EXIT_USAGE,
         )  # fmt: skip
+    if fresh and table.sal_weights:
+        saliency_file(table.sal_weights)
+    if fresh and table.pretrained and not Path(table.pretrained).is_file():
+        raise StandoutError(
+            "file-missing", "no such file of weights", table.pretrained, "check the path", exit_code=EXIT_USAGE
+        )
 
 
 def made_whole(tables: Mapping[str, Any]) -> LifelongRecipe:

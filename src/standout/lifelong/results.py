@@ -77,9 +77,13 @@ def read_results(run: str | Path) -> tuple[AccuracyMatrix, dict[str, Any]]:
 
     Raises
     ------
-    StandoutError : the folder holds no results of a lifelong run.
+    StandoutError : exit code 2, no such folder, or it holds no results of a lifelong run.
     """
     path = Path(run) / RESULTS
+    if not path.parent.is_dir():
+        raise StandoutError(
+            "run-missing", "there is no such run", run, "make one with standout lifelong run", exit_code=EXIT_USAGE
+        )
     if not path.is_file():
         raise StandoutError(
             "results-missing", "run has no results yet", path, "finish it with --resume", exit_code=EXIT_USAGE

@@ -28,6 +28,19 @@ class Saliency(NamedTuple):
     sha256: str
 
 
+def saliency_file(path: str | Path) -> Path:
+    """Return the model file of a training run's folder, or the file itself.
+
+    Raises
+    ------
+    StandoutError : exit code 2, no such file.
+    """
+    file = Path(path) / MODEL if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise StandoutError("weights-missing", "there is no such saliency network", file, _HOW, exit_code=EXIT_USAGE)
+    return file
+
+
 def read_saliency(path: str | Path) -> Saliency:
     """Return the saliency network of a training run's folder or of its model file.
 
@@ -35,9 +48,7 @@ def read_saliency(path: str | Path) -> Saliency:
     ------
     StandoutError : exit code 2; no such file, no model of ours, or one that is no cascade.
     """
-    file = Path(path) / MODEL if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise StandoutError("weights-missing", "there is no such saliency network", file, _HOW, exit_code=EXIT_USAGE)
+    file = saliency_file(path)
     network, _ = read_model(file)
     if not isinstance(network, CascadeNet):
         raise StandoutError(

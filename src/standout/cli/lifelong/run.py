@@ -118,12 +118,13 @@ def run(
 def preview(tables: dict[str, Any], as_json: bool) -> None:
     """Say what a run would meet: experiences, pictures, classes and steps."""
     from standout.lifelong.methods import build_method
-    from standout.lifelong.prepare import check_memory, open_recipe
+    from standout.lifelong.prepare import check_memory, check_start, open_recipe
     from standout.lifelong.recipe import check_lifelong
 
     recipe = check_lifelong(tables)
     notes: list[str] = []
     check_memory(recipe, build_method(recipe.method), notes.append)
+    check_start(recipe.network, fresh=True)
     stream = open_recipe(recipe.stream)
     known: set[str] = set()
     rows: list[dict[str, Any]] = []
