@@ -34,7 +34,7 @@ SIDE = 96
 PICTURES = 200
 MEMORY = PICTURES * 3 * SIDE * SIDE
 SETTINGS: dict[str, Any] = {
-    "training": {"size": SIDE, "epochs": 3, "batch": 32, "threads": 1, "ratio_steps": 25, "save_minutes": 5.0},
+    "training": {"size": SIDE, "epochs": 3, "batch": 32, "threads": 1, "ratio_steps": 50, "save_minutes": 5.0},
     "network": {"options": {"ha_kernel": 9}},
     "augmentation": {"crop_keep": 0.8, "flip": 0.5},
     "optimiser": {"name": "adamw", "rate": 0.001, "weight_decay": 5e-4},

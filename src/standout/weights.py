@@ -264,6 +264,7 @@ def load_backbone(
     kept = {key: tensor for key, tensor in tensors.items() if key in expected or not _LEFT_OVER.fullmatch(key)}
     _compare(kept, expected, path, "backbone")
     backbone.load_state_dict(kept, strict=False)  # only num_batches_tracked is not in it
+    network.take_backbone()
     return digest
 
 

@@ -111,6 +111,22 @@ def test_a_graph_that_says_something_else_is_caught(models, graphs):
         same_answers(deployed(network), graphs["tiny"].path.read_bytes(), "m.onnx", [(32, 32)])
 
 
+def test_a_graph_may_differ_as_much_as_the_recogniser_rounds(tmp_path):
+    """Two scores of millions that nearly agree: their last digits decide, in the recogniser as in its graph."""
+    torch.manual_seed(0)
+    network = build_recogniser("tiny", ["cup", "shoe"]).eval()
+    with torch.no_grad():
+        network.classifier.weight.copy_(1e6 * network.classifier.weight[:1].abs() + torch.rand(2, 32))
+    path = write_recogniser(tmp_path / "steep.safetensors", network, size=32)
+    found = export_recogniser(path, tmp_path / "steep.onnx")
+
+    assert found.proof.probability > 1e-4
+    with torch.no_grad():
+        network.classifier.weight[1] += 20
+    with pytest.raises(StandoutError, match="exported graph differs from the recogniser"):
+        same_answers(deployed(network), (tmp_path / "steep.onnx").read_bytes(), "m.onnx", [(32, 32)])
+
+
 def test_a_file_that_is_no_recogniser_is_refused(tmp_path):
     from standout.networks import build_network
     from standout.weights import write_model
@@ -131,6 +147,34 @@ def test_runs_of_one_recipe_are_averaged_over_seeds(runs):
     first, second = (read_results(runs / f"naive-{seed}")[0].summary()["accuracy_gem"] for seed in (0, 1))
     assert f"| naive on sdkd_tiny | {(first + second) / 2:.4f} ± {abs(first - second) / 2**0.5:.4f} |" in text
     assert text.count("OpenLORIS convention") == text.count("GEM convention") == 1
+
+
+def test_runs_that_differ_in_more_than_seed_and_order_are_not_averaged(runs, tmp_path):
+    def other(name, change):
+        folder = tmp_path / name
+        shutil.copytree(runs / "naive-0", folder)
+        document = json.loads((folder / "results.json").read_text())
+        change(document["recipe"])
+        (folder / "results.json").write_text(json.dumps(document))
+        return str(folder)
+
+    def faster(recipe):
+        recipe["optimiser"]["rate"] = 0.04
+
+    def sod(recipe):
+        recipe["network"]["options"]["sal_init"] = "sod"
+
+    def elsewhere(recipe):
+        recipe["stream"] |= {"path": "/nowhere", "order": ["street", "office", "home"]}
+        recipe["seed"] = 7
+
+    same = [str(runs / "naive-0"), str(runs / "naive-1"), other("elsewhere", elsewhere)]
+    assert labelled(same) == {"naive on sdkd_tiny": same}
+    one, another = other("faster", faster), other("sod", sod)
+    words = "naive on sdkd_tiny, network.options.sal_init={}, optimiser.rate={}".format
+    expected = {words("imagenet", 0.02): same, words("imagenet", 0.04): [one], words("sod", 0.02): [another]}
+    assert labelled([*same, one, another]) == expected
+    assert list(labelled([f"mine={one}", another])) == ["mine", "naive on sdkd_tiny"]
 
 
 def test_a_comparison_is_written_in_every_format_with_its_plots(runs, tmp_path):

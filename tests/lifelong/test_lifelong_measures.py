@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import mmap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from oracles.lifelong import further, gem, openloris
 from standout.lifelong import CONVENTIONS, AccuracyMatrix, render
+from standout.lifelong.peak import forget_peak_memory, peak_memory
 
 R = [[0.90, 0.30, 0.20], [0.70, 0.85, 0.40], [0.60, 0.75, 0.95]]
 UNTRAINED = [0.10, 0.12, 0.08]
@@ -214,3 +217,15 @@ def test_l04_a_table_of_a_matrix_with_holes_says_which():
 def test_what_makes_no_table_is_refused(table, convention, form, words):
     with pytest.raises(ValueError, match=words):
         render(table, convention, form)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
+def test_the_peak_memory_is_an_experiences_own():
+    side = 64 << 20
+    with mmap.mmap(-1, side) as held:  # given back when closed, whatever the allocator keeps
+        held[::4096] = b"x" * (side // 4096)
+        forget_peak_memory()
+        with_it = peak_memory()
+    assert peak_memory() == with_it
+    forget_peak_memory()
+    assert peak_memory() < with_it - side // 2

@@ -6,10 +6,10 @@ from torch import nn
 
 from standout.errors import StandoutError
 from standout.lifelong.build import RECOGNISERS, build_recogniser, load_pretrained
-from standout.lifelong.cascade import HolisticAttention, PartialDecoder, ReceptiveField, bell, smallest_to_largest
 from standout.lifelong.network import HEADS, REFINEMENTS
 from standout.lifelong.vgg import VGGRecogniser
 from standout.networks import build_network
+from standout.networks.cascade import HolisticAttention, PartialDecoder, ReceptiveField, bell, smallest_to_largest
 from standout.weights import safetensors_bytes
 
 CLASSES = ("cup", "shoe", "spoon")
@@ -37,7 +37,7 @@ def sdkd():
 def test_d01_shapes(sdkd, size):
     with torch.no_grad():
         found = sdkd(image(size, 1))
-        block5 = sdkd.cascade(image(size, 1)).block5
+        block5 = sdkd.lower(image(size, 1))
 
     side = size // 16
     assert block5.shape == (1, 96, side, side)
@@ -157,7 +157,7 @@ def test_the_attentions_kernel_learns_or_is_fixed():
 
 def gated(recogniser, gate, seed=0):
     """Scores of an image where the gate is `gate`."""
-    block5 = recogniser.cascade(image(64, seed=seed)).block5
+    block5 = recogniser.lower(image(64, seed=seed))
     return recogniser.classify(block5 * gate), block5
 
 
@@ -295,6 +295,7 @@ def test_a_file_without_the_head_is_refused(tmp_path):
         ("sdkd_tiny", {"ha_kernel": 8}, "odd"),
         ("sdkd_tiny", {"ha_trainable": 1}, "true or false"),
         ("sdkd_tiny", {"size": 8}, "from 32"),
+        ("sdkd_tiny", {"sal_init": "masks"}, "imagenet or sod"),
         ("tiny", {"head": "fc"}, "unknown option"),
         ("tiny", {"std": [1, 0, 1]}, "above 0"),
         ("tiny", {"mean": [1, 2]}, "three numbers"),

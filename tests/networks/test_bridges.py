@@ -6,10 +6,10 @@ import warnings
 
 import pytest
 import torch
-from every_strategy import learns_by_every_strategy
+from every_strategy import EVERY, learns_by_every_strategy
 from torch import nn
 
-from standout.distill import STRATEGIES, Pyramid
+from standout.distill import Pyramid
 from standout.errors import StandoutError
 from standout.networks import FusionNet, adapt, cost
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
@@ -126,7 +126,7 @@ def test_what_a_module_lacks_is_refused_by_name():
 
 @pytest.mark.parametrize("make", [EncoderDecoder, FeatureList])
 def test_every_strategy_teaches_them_and_adds_nothing_that_stays(make):
-    assert learns_by_every_strategy(lambda: adapt(make())) == list(STRATEGIES)
+    assert learns_by_every_strategy(lambda: adapt(make())) == EVERY
     network = adapt(make())
     before = cost(network, 64)
     Pyramid().bind(network, 2)
@@ -136,7 +136,7 @@ def test_every_strategy_teaches_them_and_adds_nothing_that_stays(make):
 def test_a_plain_module_takes_all_strategies_but_the_pyramid():
     learnt = learns_by_every_strategy(lambda: adapt(nn.Conv2d(3, 1, 3, padding=1)), without=("pyramid",))
 
-    assert len(learnt) == len(STRATEGIES) - 1
+    assert len(learnt) == len(EVERY) - 1
     with pytest.raises(StandoutError, match="pyramid needs a network with decoder or encoder levels"):
         Pyramid().bind(adapt(nn.Conv2d(3, 1, 3, padding=1)), 2)
 
@@ -175,7 +175,7 @@ def test_a_segmentation_model_of_transformers_learns_by_every_strategy(transform
         own = module((image - network.mean) / network.std).logits
         expected = nn.functional.interpolate(own, size=(64, 96), mode="bilinear", align_corners=False)
         assert torch.equal(network(image).logits, expected)
-    assert learns_by_every_strategy(lambda: adapt(segformer(transformers))) == list(STRATEGIES)
+    assert learns_by_every_strategy(lambda: adapt(segformer(transformers))) == EVERY
 
 
 def test_a_backbone_of_transformers_gets_the_fusion_and_a_model_without_logits_is_refused(transformers):
@@ -184,6 +184,6 @@ def test_a_backbone_of_transformers_gets_the_fusion_and_a_model_without_logits_i
 
     assert isinstance(network, FusionNet)
     assert [network.channels[f"encoder{stride}"] for stride in (4, 8, 16, 32)] == [8, 16, 24, 32]
-    assert learns_by_every_strategy(lambda: adapt(resnet(transformers)[0])) == list(STRATEGIES)
+    assert learns_by_every_strategy(lambda: adapt(resnet(transformers)[0])) == EVERY
     with pytest.raises(TypeError, match="ResNetModel gives no logits; take a model for semantic segmentation"):
         adapt(transformers.ResNetModel(settings))

@@ -3,6 +3,7 @@
 from standout.names import late_names
 
 STRATEGIES = {
+    "attention_map": "standout.distill.attention_map:AttentionMap",
     "dynamic_dropout": "standout.distill.dynamic_dropout:DynamicDropout",
     "label_smoothing": "standout.distill.label_smoothing:LabelSmoothing",
     "mean_squared": "standout.distill.mean_squared:MeanSquared",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,32 +11,22 @@ from torch import nn
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import sha256_of
 from standout.lifelong.network import HEADS, REFINEMENTS, PlainRecogniser, Recogniser, SaliencyRecogniser
+from standout.lifelong.saliency import SAL_INITS
 from standout.lifelong.vgg import SIXTEEN, VGGRecogniser, our_name
 from standout.names import unknown
 from standout.networks import build_network
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
-from standout.networks.blocks import PADDINGS
-from standout.networks.mobile import MOBILENETV2_100, Row, Table
+from standout.networks.build import checked_option, is_whole
+from standout.networks.mobile import MOBILENETV2_100
+from standout.networks.pocket import TINY_OF_SEVEN
 from standout.networks.torchvision import timm_name
 from standout.weights import load_backbone, load_weights
 
-TINY = Table(
-    8,
-    "relu6",
-    [
-        [Row(0, 8, 3, 1)],
-        [Row(16, 8, 3, 2)],
-        [Row(16, 12, 3, 2)],
-        [Row(24, 12, 3, 2)],
-        [Row(24, 16, 3, 1)],
-        [Row(32, 24, 3, 2)],
-        [Row(48, 24, 3, 1)],
-    ],
-)
-"""Seven stages with MobileNetV2's strides, small enough for tests and first tries."""
-
 _PREPARATION = {"padding": "plain", "eps": 1e-5, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-_SALIENCY = {"refine": "conv", "head": "fc", "ha_kernel": 31, "ha_trainable": True, "size": 224, **_PREPARATION}
+_SALIENCY = {
+    "refine": "conv", "head": "fc", "sal_init": "imagenet", "ha_kernel": 31, "ha_trainable": True, "size": 224,
+    **_PREPARATION,
+}  # fmt: skip
 _BACKBONE = "fusion_mobilenetv2_100"
 
 # name -> (what it is, what it is made of, its options and their defaults)
@@ -48,8 +37,12 @@ RECOGNISERS: Mapping[str, tuple[Callable[..., Recogniser], Mapping[str, Any], Ma
         {"table": MOBILENETV2_100, "head_width": 1280, "width": 32},
         _SALIENCY,
     ),
-    "sdkd_tiny": (SaliencyRecogniser, {"table": TINY, "head_width": 32, "width": 8}, {**_SALIENCY, "ha_kernel": 3}),
-    "tiny": (PlainRecogniser, {"table": TINY, "head_width": 32}, _PREPARATION),
+    "sdkd_tiny": (
+        SaliencyRecogniser,
+        {"table": TINY_OF_SEVEN, "head_width": 32, "width": 8},
+        {**_SALIENCY, "ha_kernel": 3},
+    ),
+    "tiny": (PlainRecogniser, {"table": TINY_OF_SEVEN, "head_width": 32}, _PREPARATION),
     "vgg16": (VGGRecogniser, {"stages": SIXTEEN, "hidden": 4096}, {key: _PREPARATION[key] for key in ("mean", "std")}),
 }
 
@@ -63,6 +56,8 @@ def build_recogniser(name: str, classes: Sequence[str], **options: Any) -> Recog
     classes : names of the classes, at least one; each becomes a row of the classifier.
     refine : "conv", "sigmoid" or "minmax": how the saliency map becomes the gate.
     head : "fc", "deep" or "flatten": what classifies the gated feature.
+    sal_init : what the maps start from, "imagenet" or "sod"; the second is a word about weights that
+        `standout.lifelong.load_saliency` brings, and builds nothing else.
     ha_kernel : side of the holistic attention's kernel, odd, at most 101.
     ha_trainable : whether that kernel learns.
     size : side of the pictures, which the head "flatten" is made for.
@@ -89,32 +84,16 @@ def build_recogniser(name: str, classes: Sequence[str], **options: Any) -> Recog
 
 def _checked(option: str, value: Any) -> Any:
     """Return the option's value as JSON would hold it."""
-    choices = {"refine": REFINEMENTS, "head": HEADS, "padding": PADDINGS}
+    choices = {"refine": REFINEMENTS, "head": HEADS, "sal_init": SAL_INITS}
     if option in choices:
         wanted, fits = " or ".join(choices[option]), value in choices[option]
-    elif option == "ha_kernel":
-        wanted, fits = "an odd whole number from 1 to 101", _is_whole(value) and value % 2 == 1 and 1 <= value <= 101
-    elif option == "ha_trainable":
-        wanted, fits = "true or false", isinstance(value, bool)
     elif option == "size":
-        wanted, fits = "a whole number from 32 to 4096", _is_whole(value) and 32 <= value <= 4096
-    elif option == "eps":
-        wanted, fits = "a number above 0", _is_number(value) and value > 0
+        wanted, fits = "a whole number from 32 to 4096", is_whole(value) and 32 <= value <= 4096
     else:
-        whole = isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
-        wanted, fits = "three numbers, those of std above 0", whole and (option == "mean" or min(value) > 0)
-        value = [float(v) for v in value] if fits else value
+        return checked_option(option, value)
     if not fits:
         raise StandoutError("option-value", f"{option} must be {wanted}", f"{option}={value!r}", exit_code=2)
     return value
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def load_pretrained(recogniser: Recogniser, path: str | Path) -> str:

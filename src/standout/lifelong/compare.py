@@ -11,9 +11,11 @@ from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import atomic_write
 from standout.lifelong.measures import CONVENTIONS, AccuracyMatrix
 from standout.lifelong.methods import METHODS
+from standout.lifelong.recipe import FREE
 from standout.lifelong.results import read_results
 from standout.lifelong.sheet import score_sheet
 from standout.lifelong.table import FORMATS, render
+from standout.train.recipe import leaves
 
 SUFFIXES = {"markdown": "md", "csv": "csv", "json": "json", "latex": "tex"}
 
@@ -98,20 +100,43 @@ class Compared:
 def labelled(runs: Sequence[str]) -> dict[str, list[str]]:
     """Return the runs by label: what stands before `=`, or else what the run's recipe is.
 
-    That is the method with its options, the memory where there is one, and the recogniser where it is not the
-    method's own.
+    That is the method with its options, the memory where there is one, the recogniser where it is not the method's
+    own, and every other setting in which runs of the same words differ: only seeds and orders are averaged over.
 
     Raises
     ------
     StandoutError : exit code 2, a folder has no results.
     """
-    found: dict[str, list[str]] = {}
+    named: list[tuple[str, str, dict[str, Any]]] = []
+    recipes: dict[str, list[dict[str, Any]]] = {}  # words -> settings of each run that they describe
     for given in runs:
         label, equals, folder = given.partition("=")
+        settings: dict[str, Any] = {}
         if not equals or Path(given).exists():
-            label, folder = _label(read_results(given)[1]["recipe"]), given
-        found.setdefault(label, []).append(folder)
+            recipe = read_results(given)[1]["recipe"]
+            label, folder, settings = _label(recipe), given, _settings(recipe)
+            recipes.setdefault(label, []).append(settings)
+        named.append((label, folder, settings))
+    unlike = {label: _unlike(settings) for label, settings in recipes.items()}
+    found: dict[str, list[str]] = {}
+    for label, folder, settings in named:
+        more = [f"{path}={settings[path]}" for path in unlike.get(label, ()) if path in settings]
+        found.setdefault(", ".join([label, *more]), []).append(folder)
     return found
+
+
+def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that one recipe's runs share; the others are averaged over or change no result."""
+    return {path: value for path, value in leaves(recipe).items() if path not in FREE | {"seed", "stream.order"}}
+
+
+def _unlike(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the settings, known of all recipes, that are not the same in all."""
+    first = recipes[0]
+    return [
+        path for path, value in first.items()
+        if all(path in other for other in recipes) and any(other[path] != value for other in recipes)
+    ]  # fmt: skip
 
 
 def _label(recipe: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from standout.files import FolderLock, atomic_write
 from standout.lifelong.memory import Memory
 from standout.lifelong.methods import build_method
 from standout.lifelong.methods.method import Method
-from standout.lifelong.prepare import check_memory, fingerprints, make_recogniser, open_recipe
+from standout.lifelong.prepare import check_memory, check_start, fingerprints, made_whole, make_recogniser, open_recipe
 from standout.lifelong.recipe import FREE, LifelongRecipe, check_lifelong
 from standout.lifelong.session import Learnt, Session
 from standout.lifelong.state import LearnerState
@@ -66,6 +66,7 @@ def learn(
     recipe = check_lifelong(tables)
     chosen = build_method(recipe.method)
     check_memory(recipe, chosen, warn)
+    check_start(recipe.network, fresh=not resume)
     device = choose_device(recipe.training.device)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
@@ -170,13 +171,12 @@ def _open(
     for note in stream.notes:
         shown.line(note)
     classes = stored["state"]["classes"] if found else stream.experiences[0].classes()
-    network, source, recipe = make_recogniser(recipe, method, classes, fresh=found is None)
+    network, sources, recipe = make_recogniser(recipe, method, classes, fresh=found is None)
     prints = fingerprints(stream, allow_overlap=recipe.stream.allow_overlap)
     changes: list[dict[str, Any]] = []
     if found:
-        met = {name: prints.get(name, "") for name in stored["fingerprints"] if name != "network.pretrained"}
-        compared = {**met, "network.pretrained": source}
-        changes = check_settings(stored, recipe, compared, overrides, check=check_lifelong, free=FREE)
+        met = {name: prints.get(name, "") for name in stored["fingerprints"]}
+        changes = check_settings(stored, recipe, {**met, **sources}, overrides, check=made_whole, free=FREE)
     layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
     network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
     state = LearnerState(network, method, Memory(recipe.memory.bytes, recipe.memory.policy, seed=recipe.seed))
@@ -189,10 +189,10 @@ def _open(
             "put its folder back", exit_code=EXIT_USAGE,
         )  # fmt: skip
     before = stored["fingerprints"]
-    kept = {name: digest or before.get(name, "") for name, digest in prints.items()}
+    kept = {name: digest or before.get(name, "") for name, digest in {**prints, **sources}.items()}
     settled = {
         "recipe": as_tables(recipe),
-        "fingerprints": {**kept, "network.pretrained": source or before.get("network.pretrained", "")},
+        "fingerprints": kept,
         "experiences": [experience.name for experience in stream.experiences],
     }
     training = recipe.training

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from standout.lifelong.cascade import BLOCK5, BLOCK6, BLOCK7, SaliencyCascade, smallest_to_largest, trunk
 from standout.networks.blocks import convolution, initialise
+from standout.networks.cascade import BLOCK5, BLOCK6, BLOCK7, CascadeNet, smallest_to_largest, trunk
 from standout.networks.mobile import MobileBackbone, Table
 from standout.shapes import Image, Logits, Map
 
@@ -60,7 +60,7 @@ class Recogniser(nn.Module):
 
     def lower(self, image: Image) -> Tensor:
         """Return the feature of block 5, (N, C, H/16, W/16), of an image (N, 3, H, W)."""
-        return trunk(self.shared(), image)
+        return trunk(self.shared(), image)[BLOCK5]
 
     def upper(self, block5: Tensor) -> Recognised:
         """Return what is recognised in a feature of block 5."""
@@ -135,6 +135,7 @@ class SaliencyRecogniser(Recogniser):
     ----------
     refine : what makes the gate of the second map's logits: two learnt convolutions ("conv"), "sigmoid", or the
         sigmoid stretched to 0..1 ("minmax").
+    sal_init : what the cascade starts from; it changes no shape.
     head : "fc", the mean over the gated feature and one linear layer; "deep", further copies of blocks 6 and 7 and
         the head convolution first; "flatten", one linear layer over all places, for pictures of `size` only.
     """
@@ -148,14 +149,15 @@ class SaliencyRecogniser(Recogniser):
         *,
         refine: str,
         head: str,
+        sal_init: str,
         size: int,
         head_width: int,
         eps: float,
         **cascade: Any,
     ) -> None:
         super().__init__(classes)
-        self.cascade = SaliencyCascade(table, eps=eps, **cascade)
-        self.refine = refine
+        self.cascade = CascadeNet(table, eps=eps, **cascade)
+        self.refine, self.sal_init = refine, sal_init
         if refine == "conv":
             self.refined = nn.Sequential(
                 convolution(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(inplace=True), nn.Conv2d(16, 1, 3, padding=1)
@@ -203,7 +205,7 @@ class SaliencyRecogniser(Recogniser):
     def take_pretrained(self, backbone: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> None:
         """Start the backbone and every copy of its blocks 6 and 7 from these weights."""
         self.cascade.backbone.load_state_dict(backbone)
-        self.cascade.copy_branch()
+        self.cascade.take_backbone()
         if self.head == "deep":
             for part, block in zip(self.deep, self.cascade.backbone.blocks[BLOCK6:], strict=True):
                 part.load_state_dict(block.state_dict())

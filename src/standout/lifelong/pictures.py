@@ -69,11 +69,13 @@ class Reader:
     augmentation : what may happen to a picture; none gives whole pictures, resized.
     seed : of the views.
     workers : threads that read ahead; their number changes no bit.
-    cache_bytes : decoded pictures that stay in memory, so that each is decoded once; 0 keeps none.
+    cache_bytes : decoded pictures that stay in memory, so that each is decoded once; 0 keeps none. Of pictures that
+        are read whole their views stay.
 
     Attributes
     ----------
     failures : path to what was wrong with it, of pictures whose place others took.
+    held_bytes : of the decoded pictures in memory.
     """
 
     def __init__(
@@ -90,14 +92,14 @@ class Reader:
         self.channels_last, self.cache_bytes = channels_last, cache_bytes
         self.failures: dict[str, str] = {}
         self._decoded: dict[tuple[Path, str], Pixels] = {}
-        self._decoded_bytes = 0
+        self.held_bytes = 0
         self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Drop every decoded picture: nothing of an experience stays in memory when it is past."""
         with self._lock:
             self._decoded.clear()
-            self._decoded_bytes = 0
+            self.held_bytes = 0
 
     def groups(
         self,
@@ -156,10 +158,12 @@ class Reader:
         if pixels is None:
             source = _unchanged(path, sha256) if sha256 else path
             pixels = read_image(source, longest=DETAIL * self.size).pixels
+            if self.augmentation is None:  # then all that is ever asked for is the whole picture at this size
+                pixels = cut(pixels, None, WHOLE, self.size).image.permute(1, 2, 0).contiguous().numpy()
             with self._lock:
-                if self._decoded_bytes + pixels.nbytes <= self.cache_bytes and key not in self._decoded:
+                if self.held_bytes + pixels.nbytes <= self.cache_bytes and key not in self._decoded:
                     self._decoded[key] = pixels
-                    self._decoded_bytes += pixels.nbytes
+                    self.held_bytes += pixels.nbytes
         return pixels
 
     def _other(self, wanted: Wanted, error: StandoutError, substitutes: Sequence[Wanted]) -> tuple[Wanted, View]:

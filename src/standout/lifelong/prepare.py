@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
 
 from standout.errors import EXIT_USAGE, StandoutError, printable
-from standout.lifelong.build import build_recogniser, load_pretrained
+from standout.lifelong.build import RECOGNISERS, build_recogniser, load_pretrained
 from standout.lifelong.layouts import open_stream
 from standout.lifelong.methods import METHODS
 from standout.lifelong.methods.method import Method
 from standout.lifelong.network import Recogniser
 from standout.lifelong.pictures import Labelled, Wanted
-from standout.lifelong.recipe import LifelongRecipe, StreamTable
+from standout.lifelong.recipe import LifelongRecipe, RecogniserTable, StreamTable, check_lifelong
+from standout.lifelong.saliency import load_saliency, read_saliency, saliency_file, saliency_options
 from standout.lifelong.streams import Example, Experience, Stream, checked, contents_of, experience_of, refuse_leaks
 from standout.weights import backbone_options
 
@@ -84,23 +86,26 @@ def fingerprints(stream: Stream, *, allow_overlap: bool) -> dict[str, str]:
 
 def make_recogniser(
     recipe: LifelongRecipe, method: Method, classes: Sequence[str], *, fresh: bool
-) -> tuple[Recogniser, str, LifelongRecipe]:
-    """Return the recogniser, the sha256 of the file that it starts from ("" for none), and the recipe made whole.
+) -> tuple[Recogniser, dict[str, str], LifelongRecipe]:
+    """Return the recogniser, the sha256 of each file that it starts from ("" for none), and the recipe made whole.
 
     Parameters
     ----------
-    fresh : load the file; a resumed run has its weights already and needs no file.
+    fresh : load the files; a resumed run has its weights already and needs no file.
 
     Raises
     ------
-    StandoutError : exit code 2; an unknown recogniser or option, a file that does not fit, or a method that needs a
-        map and a recogniser that has none.
+    StandoutError : exit code 2; an unknown recogniser or option, a file that is missing or does not fit, or a method
+        that needs a map and a recogniser that has none.
     """
     table = recipe.network
     name = table.name or METHODS[recipe.method["name"]].recogniser
     options = dict(table.options)
-    there = bool(table.pretrained) and (fresh or Path(table.pretrained).exists())
-    if there and name.endswith("mobilenetv2_100"):
+    known = RECOGNISERS[name][2] if name in RECOGNISERS else {}
+    saliency = read_saliency(table.sal_weights) if _there(table.sal_weights, fresh) else None
+    if saliency:
+        options = {**saliency_options(saliency, known), **options}
+    if _there(table.pretrained, fresh) and name.endswith("mobilenetv2_100"):
         options = {**backbone_options(table.pretrained, options), **options}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -110,9 +115,57 @@ def make_recogniser(
             "method-needs-map", f"{recipe.method['name']} needs a recogniser that says where the object is", name,
             "take sdkd_mobilenetv2_100", exit_code=EXIT_USAGE,
         )  # fmt: skip
-    source = load_pretrained(recogniser, table.pretrained) if there else ""
+    pretrained = load_pretrained(recogniser, table.pretrained) if _there(table.pretrained, fresh) else ""
+    if saliency:
+        load_saliency(recogniser, saliency)
+    sources = {"network.pretrained": pretrained, "network.sal_weights": saliency.sha256 if saliency else ""}
     whole = msgspec.structs.replace(table, name=name, options=dict(recogniser.options))
-    return recogniser, source, msgspec.structs.replace(recipe, network=whole)
+    return recogniser, sources, msgspec.structs.replace(recipe, network=whole)
+
+
+def _there(path: str, fresh: bool) -> bool:
+    """Whether a file is to be loaded: one that a resumed run names may be gone."""
+    return bool(path) and (fresh or Path(path).exists())
+
+
+def check_start(table: RecogniserTable, *, fresh: bool) -> None:
+    """Refuse what a recogniser cannot start from, before anything is written.
+
+    Parameters
+    ----------
+    fresh : a new run needs its files; a resumed one has its weights.
+
+    Raises
+    ------
+    StandoutError : exit code 2; a file is missing, or one of a saliency network and its option is there alone.
+    """
+    sod = table.options.get("sal_init") == "sod"
+    if sod and fresh and not table.sal_weights:
+        raise StandoutError(
+            "weights-missing", "sal_init=sod starts from a saliency network, and none is given", "network.sal_weights",
+            "make one: standout train DATA --recipe wu2019_cascade; then pass --saliency RUN", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    if table.sal_weights and not sod:
+        raise StandoutError(
+            "weights-unused", "a saliency network is given, but sal_init is not sod", table.sal_weights,
+            "add --set network.options.sal_init=sod, or leave it out", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    if fresh and table.sal_weights:
+        saliency_file(table.sal_weights)
+    if fresh and table.pretrained and not Path(table.pretrained).is_file():
+        raise StandoutError(
+            "file-missing", "no such file of weights", table.pretrained, "check the path", exit_code=EXIT_USAGE
+        )
+
+
+def made_whole(tables: Mapping[str, Any]) -> LifelongRecipe:
+    """Return a stored recipe, with the defaults of recogniser options that came after it was stored."""
+    recipe = check_lifelong(tables)
+    table = recipe.network
+    defaults = RECOGNISERS[table.name][2] if table.name in RECOGNISERS else {}
+    return msgspec.structs.replace(
+        recipe, network=msgspec.structs.replace(table, options={**defaults, **table.options})
+    )
 
 
 def check_memory(recipe: LifelongRecipe, method: Method, warn: Callable[[str], object]) -> None:

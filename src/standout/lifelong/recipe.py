@@ -38,11 +38,13 @@ class RecogniserTable(Table, frozen=True):
 
     name : of `standout.lifelong.RECOGNISERS`; "" takes the method's own.
     pretrained : a safetensors file of MobileNetV2; "" starts from random weights.
+    sal_weights : run or model file of a cascade that `standout train` made, for the option sal_init = "sod".
     options : of the recogniser.
     """
 
     name: str = ""
     pretrained: str = ""
+    sal_weights: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -136,7 +138,7 @@ FREE = frozenset(
         "workers", "threads", "device", "save_steps", "save_minutes", "keep", "log_steps", "nonfinite_limit",
         "ratio_steps", "cache_mebibytes", "licence",
     )
-) | {"network.pretrained", "stream.path", "stream.more"}  # fmt: skip
+) | {"network.pretrained", "network.sal_weights", "stream.path", "stream.more"}  # fmt: skip
 """Settings that a resumed run may change. Pictures may have moved, and experiences may be added at the end; what was
 met is compared by its fingerprints."""
 

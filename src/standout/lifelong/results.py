@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,9 +77,13 @@ def read_results(run: str | Path) -> tuple[AccuracyMatrix, dict[str, Any]]:
 
     Raises
     ------
-    StandoutError : the folder holds no results of a lifelong run.
+    StandoutError : exit code 2, no such folder, or it holds no results of a lifelong run.
     """
     path = Path(run) / RESULTS
+    if not path.parent.is_dir():
+        raise StandoutError(
+            "run-missing", "there is no such run", run, "make one with standout lifelong run", exit_code=EXIT_USAGE
+        )
     if not path.is_file():
         raise StandoutError(
             "results-missing", "run has no results yet", path, "finish it with --resume", exit_code=EXIT_USAGE
@@ -120,13 +123,3 @@ def tensor_bytes(state: Mapping[str, Any]) -> int:
     from standout.checkpoint import flatten
 
     return sum(tensor.numel() * tensor.element_size() for tensor in flatten(state)[0].values())
-
-
-def peak_memory() -> int | None:
-    """Return the most bytes of memory that this process has held so far; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most if sys.platform == "darwin" else most * 1024)

@@ -20,6 +20,7 @@ from standout.lifelong.memory import Kept
 from standout.lifelong.methods.method import Meeting
 from standout.lifelong.model import write_recogniser
 from standout.lifelong.network import Recogniser
+from standout.lifelong.peak import forget_peak_memory, peak_memory
 from standout.lifelong.pictures import Labelled, Reader, Wanted, chunks, shuffled
 from standout.lifelong.prepare import gradient_norms, named, on_device
 from standout.lifelong.recipe import LifelongRecipe
@@ -28,7 +29,6 @@ from standout.lifelong.results import (
     as_bytes,
     inference_milliseconds,
     matrix_of,
-    peak_memory,
     results_of,
     tensor_bytes,
 )
@@ -126,6 +126,7 @@ class Session:
         """Let the method prepare, then make room for new classes and start a new optimiser."""
         state = self.state
         self.shown.line(f"experience {self._place()} {experience.name}: {len(experience.training)} pictures")
+        forget_peak_memory()
         began = time.monotonic()  # what a method does before and after the steps counts as learning too
         self.method.begin(state.network, self._meeting())
         new = [name for name in experience.classes() if name not in state.network.classes]
@@ -155,7 +156,7 @@ class Session:
                 now = time.monotonic()
                 state.seconds += now - began
                 speed, began = len(met.label) / (now - began), now
-                words = f"{self._place()} epoch {epoch + 1}/{epochs}"
+                words = f"experience {self._place()}, epoch {epoch + 1}/{epochs}"
                 self.shown.step(before + state.steps_here, every, words, terms, rate, speed)
                 if self.stop.number is not None or (self.saver.due() and state.steps_here < progress.steps):
                     self.saver.save()
@@ -298,12 +299,13 @@ class Session:
         """Write `results.json` and `model.safetensors` for the experiences learnt so far."""
         state, recipe = self.state, self.recipe
         matrix = matrix_of(self._names(), state.rows, state.untrained)
+        prints = self.saver.settled["fingerprints"]
         said = {"method": recipe.method, "seed": recipe.seed, "experiences": self._names()[: state.experience]}
         known = {key: value for key, value in matrix.summary().items() if value is not None}
         write_recogniser(
             self.run.folder / MODEL, state.network, size=recipe.training.size, training=said,
             licence=recipe.training.licence, measures=known,
-            source_sha256=self.saver.settled["fingerprints"]["network.pretrained"],
+            source_sha256=prints["network.sal_weights"] or prints["network.pretrained"],
         )  # fmt: skip
         last = state.experience == len(self.stream.experiences)
         took = inference_milliseconds(state.network.eval(), recipe.training.size) if last else None

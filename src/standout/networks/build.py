@@ -11,21 +11,30 @@ from standout.errors import StandoutError
 from standout.names import unknown
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from standout.networks.blocks import PADDINGS
+from standout.networks.cascade import CascadeNet
 from standout.networks.fusion import FUSIONS, FusionNet
 from standout.networks.mobile import EFFICIENTNET_LITE0, MOBILENETV2_100, MOBILENETV3_SMALL_100, MobileBackbone, Table
 from standout.networks.network import Network
-from standout.networks.pocket import POCKET, TINY
+from standout.networks.pocket import POCKET, TINY, TINY_OF_SEVEN
 from standout.networks.resnet import Basic, Bottleneck, ResNetBackbone
 
-_IMAGENET = {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-_LIGHT = {"width": 32, "separable": True, "fusion": "topdown", "padding": "plain", "eps": 1e-5, **_IMAGENET}
+_PREPARATION = {"padding": "plain", "eps": 1e-5, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+_LIGHT = {"width": 32, "separable": True, "fusion": "topdown", **_PREPARATION}
+_CASCADE = {"width": 32, "ha_kernel": 31, "ha_trainable": True, **_PREPARATION}
 
 
-def _mobile(table: Table) -> Callable[..., Backbone]:
-    return partial(MobileBackbone, table)
+def _fused(make_backbone: Callable[..., Backbone]) -> Callable[..., Network]:
+    def make(width: int, separable: bool, fusion: str, **preparation: Any) -> Network:
+        return FusionNet(make_backbone(**preparation), width=width, separable=separable, fusion=fusion)
+
+    return make
 
 
-def _residual(block: type[Basic] | type[Bottleneck], *depths: int) -> Callable[..., Backbone]:
+def _mobile(table: Table) -> Callable[..., Network]:
+    return _fused(partial(MobileBackbone, table))
+
+
+def _residual(block: type[Basic] | type[Bottleneck], *depths: int) -> Callable[..., Network]:
     def make(padding: str, **options: Any) -> Backbone:
         if padding != "plain":
             raise StandoutError(
@@ -37,11 +46,13 @@ def _residual(block: type[Basic] | type[Bottleneck], *depths: int) -> Callable[.
             )
         return ResNetBackbone(block, depths, **options)
 
-    return make
+    return _fused(make)
 
 
-# name -> (what makes its backbone from padding, eps, mean and std; its options and their defaults)
-NETWORKS: Mapping[str, tuple[Callable[..., Backbone], Mapping[str, Any]]] = {
+# name -> (what makes it from its options; these options and their defaults)
+NETWORKS: Mapping[str, tuple[Callable[..., Network], Mapping[str, Any]]] = {
+    "cascade_mobilenetv2_100": (partial(CascadeNet, MOBILENETV2_100), _CASCADE),
+    "cascade_tiny": (partial(CascadeNet, TINY_OF_SEVEN), {**_CASCADE, "width": 8, "ha_kernel": 3}),
     "fusion_mobilenetv2_100": (_mobile(MOBILENETV2_100), _LIGHT),
     "fusion_mobilenetv3_small_100": (_mobile(MOBILENETV3_SMALL_100), _LIGHT),
     "fusion_resnet18": (_residual(Basic, 2, 2, 2, 2), _LIGHT),
@@ -61,9 +72,11 @@ def build_network(name: str, **options: Any) -> Network:
     Parameters
     ----------
     name : a key of `NETWORKS`.
-    width : channels of the fusion, 1..4096.
+    width : channels of the fusion, or of the cascade's decoders, 1..4096.
     separable : depthwise-separable fusion instead of full 3x3 convolutions.
     fusion : "topdown" or "concat".
+    ha_kernel : side of the cascade's holistic attention, odd, at most 101.
+    ha_trainable : whether that kernel learns.
     padding : "plain" or "same" (TensorFlow's) for the backbone's strided convolutions.
     eps : of the backbone's batch norms, above 0.
     mean, std : three numbers each, for RGB in 0..1; the network normalises by itself.
@@ -74,45 +87,54 @@ def build_network(name: str, **options: Any) -> Network:
     """
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS)
-    make_backbone, defaults = NETWORKS[name]
+    make, defaults = NETWORKS[name]
     for option in options:
         if option not in defaults:
             raise unknown(f"option of {name}", option, defaults)
-    full = {option: _checked(option, value) for option, value in {**defaults, **options}.items()}
-    backbone = make_backbone(**{option: full[option] for option in ("padding", "eps", "mean", "std")})
-    network = FusionNet(backbone, width=full["width"], separable=full["separable"], fusion=full["fusion"])
+    full = {option: checked_option(option, value) for option, value in {**defaults, **options}.items()}
+    network = make(**full)
     network.name, network.options = name, full
     return network
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def checked_option(option: str, value: Any) -> Any:
+    """Return a network option's value as JSON would hold it.
 
-
-def _checked(option: str, value: Any) -> Any:
-    """Return the option's value as JSON would hold it."""
-    if option in ("mean", "std"):
-        whole = isinstance(value, (list, tuple)) and len(value) == 3 and all(_is_number(v) for v in value)
-        if whole and (option == "mean" or min(value) > 0):
-            return [float(v) for v in value]
-        wanted = "three numbers" if option == "mean" else "three numbers above 0"
+    Raises
+    ------
+    StandoutError : exit code 2, a value out of range.
+    """
+    choices = {"fusion": FUSIONS, "padding": PADDINGS}
+    if option in choices:
+        wanted, fits = " or ".join(choices[option]), value in choices[option]
+    elif option in ("mean", "std"):
+        whole = isinstance(value, list | tuple) and len(value) == 3 and all(map(is_number, value))
+        wanted, fits = "three numbers", whole
+        if option == "std":
+            wanted, fits = "three numbers above 0", whole and min(value) > 0
+        value = [float(v) for v in value] if fits else value
     elif option == "eps":
-        if _is_number(value) and value > 0:
-            return float(value)
-        wanted = "a number above 0"
+        wanted, fits = "a number above 0", is_number(value) and value > 0
+        value = float(value) if fits else value
     elif option == "width":
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4096:
-            return value
-        wanted = "a whole number from 1 to 4096"
-    elif option == "separable":
-        if isinstance(value, bool):
-            return value
-        wanted = "true or false"
+        wanted, fits = "a whole number from 1 to 4096", is_whole(value) and 1 <= value <= 4096
+    elif option == "ha_kernel":
+        wanted, fits = "an odd whole number from 1 to 101", is_whole(value) and value % 2 == 1 and 1 <= value <= 101
     else:
-        known = FUSIONS if option == "fusion" else PADDINGS
-        if value in known:
-            return value
-        wanted = " or ".join(known)
-    raise StandoutError(
-        "option-value", f"{option} must be {wanted}", f"{option}={value!r}", "leave it out for its default", exit_code=2
-    )
+        wanted, fits = "true or false", isinstance(value, bool)
+    if not fits:
+        raise StandoutError(
+            "option-value", f"{option} must be {wanted}", f"{option}={value!r}", "leave it out for its default",
+            exit_code=2,
+        )  # fmt: skip
+    return value
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, and not true or false."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, and not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -61,9 +61,7 @@ class FusionNet(Network):
         ------
         ValueError : a level that this network does not have.
         """
-        unknown = [level for level in levels if level not in self.channels]
-        if unknown:
-            raise ValueError(f"no level {', '.join(unknown)}; this network has {', '.join(self.channels)}")
+        self.check_levels(levels)
         encoder = self.backbone(image)
         squeezed = [squeeze(feature) for squeeze, feature in zip(self.squeeze, encoder, strict=True)]
         decoder = self._fused(squeezed)

@@ -30,6 +30,20 @@ class Network(nn.Module):
         """Return logits (N, 1, H, W) at the image's size and the features of the asked levels."""
         raise NotImplementedError  # abstract
 
+    def check_levels(self, levels: Sequence[str]) -> None:
+        """Refuse levels that this network does not have.
+
+        Raises
+        ------
+        ValueError : names them.
+        """
+        unknown = [level for level in levels if level not in self.channels]
+        if unknown:
+            raise ValueError(f"no level {', '.join(unknown)}; this network has {', '.join(self.channels)}")
+
+    def take_backbone(self) -> None:
+        """Take notice that a file's weights are in the backbone, where other parts start from them too."""
+
     def head(self, feature: Tensor, size: tuple[int, int]) -> Logits:
         """Return the logits (N, 1, *size) that the network's own head reads from its last decoder level."""
         raise NotImplementedError  # abstract

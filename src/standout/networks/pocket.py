@@ -28,3 +28,18 @@ TINY = Table(
         [Row(24, 16, 3, 2)],
     ],
 )
+
+TINY_OF_SEVEN = Table(
+    8,
+    "relu6",
+    [
+        [Row(0, 8, 3, 1)],
+        [Row(16, 8, 3, 2)],
+        [Row(16, 12, 3, 2)],
+        [Row(24, 12, 3, 2)],
+        [Row(24, 16, 3, 1)],
+        [Row(32, 24, 3, 2)],
+        [Row(48, 24, 3, 1)],
+    ],
+)
+"""Seven stages with MobileNetV2's strides, small enough for tests and first tries."""

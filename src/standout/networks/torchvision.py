@@ -40,12 +40,15 @@ def _names(stages: _Stages) -> dict[str, str]:
     return names
 
 
+_MOBILENETV2 = {
+    **_names([[_V2_DEPTHWISE], *([_V2_INVERTED] * count for count in (2, 3, 4, 3, 3, 1))]),
+    "features.18.0": "conv_head",
+    "features.18.1": "bn2",
+}
+
 TORCHVISION: Mapping[str, Mapping[str, str]] = {
-    "fusion_mobilenetv2_100": {
-        **_names([[_V2_DEPTHWISE], *([_V2_INVERTED] * count for count in (2, 3, 4, 3, 3, 1))]),
-        "features.18.0": "conv_head",
-        "features.18.1": "bn2",
-    },
+    "cascade_mobilenetv2_100": _MOBILENETV2,
+    "fusion_mobilenetv2_100": _MOBILENETV2,
     "fusion_mobilenetv3_small_100": _names(
         [[_V3_DEPTHWISE], [_V3_INVERTED] * 2, [_V3_GATED] * 3, [_V3_GATED] * 2, [_V3_GATED] * 3, [_V3_LAST]]
     ),

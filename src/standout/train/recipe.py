@@ -383,7 +383,7 @@ def as_toml(recipe: Struct) -> str:
 
 def differences(old: Struct, new: Struct) -> dict[str, tuple[Any, Any]]:
     """Return path -> (old, new) of every setting that differs."""
-    first, second = _leaves(as_tables(old)), _leaves(as_tables(new))
+    first, second = leaves(as_tables(old)), leaves(as_tables(new))
     return {
         path: (first.get(path), second.get(path))
         for path in dict.fromkeys([*first, *second])
@@ -391,11 +391,12 @@ def differences(old: Struct, new: Struct) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _leaves(tables: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
+def leaves(tables: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Return path -> value of every setting in a recipe's tables; a task or a method is one setting."""
+    found: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, Mapping) and not (place == "" and key in ("task", "method")):
-            leaves |= _leaves(value, f"{place}{key}.")
+            found |= leaves(value, f"{place}{key}.")
         else:
-            leaves[f"{place}{key}"] = value
-    return leaves
+            found[f"{place}{key}"] = value
+    return found

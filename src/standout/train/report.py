@@ -48,7 +48,9 @@ class Report:
         self.state.training_seconds += now - began
         speed = self.recipe.training.batch / (now - began)
         done = progress.step + 1
-        self.shown.step(done, progress.steps, f"{progress.epoch + 1}/{progress.epochs}", made.terms, made.rate, speed)
+        self.shown.step(
+            done, progress.steps, f"epoch {progress.epoch + 1}/{progress.epochs}", made.terms, made.rate, speed
+        )
         if done % self.recipe.training.log_steps == 0 or _finite(made.total) is None or _finite(made.norm) is None:
             self.run.log(
                 "step",

@@ -19,8 +19,8 @@ SECONDS_BETWEEN_LINES = 30.0
 class Shown(Protocol):
     """Where a training loop reports to."""
 
-    def step(self, done: int, of: int, epoch: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
-        """Tell a finished step: steps done and in all, the epoch in words, every term by name, pictures a second."""
+    def step(self, done: int, of: int, place: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
+        """Tell a finished step: steps done and in all, the place in words, every term by name, pictures a second."""
 
     def line(self, text: str) -> None:
         """Tell something that stays on the screen."""
@@ -29,7 +29,7 @@ class Shown(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def step(self, done: int, of: int, epoch: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
+    def step(self, done: int, of: int, place: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
         """Do nothing."""
 
     def line(self, text: str) -> None:
@@ -51,7 +51,7 @@ class Lines:
     ) -> None:
         pass
 
-    def step(self, done: int, of: int, epoch: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
+    def step(self, done: int, of: int, place: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
         """Print a line where the last one is long enough ago."""
         now = time.monotonic()
         if self._started is None:
@@ -61,7 +61,7 @@ class Lines:
         self._last = now
         since, first = self._started
         left = f"{_duration((now - since) / (done - first) * (of - done))} left" if done > first else "…"
-        self.line(f"step {done}/{of}  epoch {epoch}  {_terms(terms)}  rate {rate:.2g}  {speed:.1f} pictures/s  {left}")
+        self.line(f"step {done}/{of}  {place}  {_terms(terms)}  rate {rate:.2g}  {speed:.1f} pictures/s  {left}")
 
     def line(self, text: str) -> None:
         """Print a line."""
@@ -77,7 +77,7 @@ class Live:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._progress: Progress = Progress(
-            TextColumn("[bold]{task.fields[epoch]}"),
+            TextColumn("[bold]{task.fields[place]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.completed}/{task.total}"),
             TextColumn("{task.fields[terms]}"),
@@ -98,10 +98,10 @@ class Live:
     ) -> None:
         self._progress.stop()
 
-    def step(self, done: int, of: int, epoch: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
+    def step(self, done: int, of: int, place: str, terms: Mapping[str, float], rate: float, speed: float) -> None:
         """Move the bar."""
         fields: dict[str, Any] = {
-            "epoch": f"epoch {epoch}",
+            "place": place,
             "terms": _terms(terms),
             "speed": f"rate {rate:.2g}  {speed:.1f} pictures/s",
         }

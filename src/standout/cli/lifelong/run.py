@@ -20,6 +20,7 @@ from standout.errors import EXIT_USAGE, StandoutError
 @click.option("--order", metavar="NAME,NAME", help="The experiences in another order.")
 @click.option("--recogniser", metavar="NAME", help="What learns.  [default: the method's own]")
 @click.option("--pretrained", metavar="FILE", help="Trained weights of MobileNetV2, safetensors.")
+@click.option("--saliency", metavar="FILE", help="Start where objects are from a cascade of your own: sal_init=sod.")
 @click.option("--recipe", metavar="FILE", help="A recipe: a path, or the name of one that is shipped.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, such as optimiser.rate=0.01.")
 @click.option("--output", metavar="DIR", help="Folder of the run.  [default: runs/STREAM-METHOD]")
@@ -75,6 +76,7 @@ def run(
         "stream.allow_overlap": values["allow_overlap"],
         "network.name": values["recogniser"],
         "network.pretrained": values["pretrained"],
+        "network.sal_weights": values["saliency"],
         "memory.bytes": values["memory"],
         "seed": values["seed"],
         **{f"training.{name}": values[name] for name in ("epochs", "size", "batch", "workers", "threads", "device")},
@@ -83,6 +85,8 @@ def run(
         if value is not None:
             place, _, key = path.rpartition(".")
             (tables.setdefault(place, {}) if place else tables)[key] = value
+    if values["saliency"] is not None:
+        tables["network"]["options"] = {**tables["network"].get("options", {}), "sal_init": "sod"}
     edit(tables, settings)
     path = str(tables.get("stream", {}).get("path", ""))
     if not path and not resume:
@@ -113,11 +117,12 @@ def run(
 def preview(tables: dict[str, Any], as_json: bool) -> None:
     """Say what a run would meet: experiences, pictures, classes and steps."""
     from standout.lifelong.methods import build_method
-    from standout.lifelong.prepare import check_memory, open_recipe
+    from standout.lifelong.prepare import check_memory, check_start, open_recipe
     from standout.lifelong.recipe import check_lifelong
 
     recipe = check_lifelong(tables)
     notes: list[str] = []
     check_memory(recipe, build_method(recipe.method), notes.append)
+    check_start(recipe.network, fresh=True)
     stream = open_recipe(recipe.stream)
     tell_experiences(recipe, stream.experiences, [*notes, *stream.notes], as_json)

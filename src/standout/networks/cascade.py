@@ -1,7 +1,8 @@
 """Where the object is: a cascade of two partial decoders on a mobile backbone.
 
-Z. Wu, L. Su, Q. Huang, "Cascaded Partial Decoder for Fast and Accurate Salient Object Detection", CVPR 2019, on
-MobileNetV2 as SDKD wires it: two branches part after block 5, whose feature is attended, then gated.
+Z. Wu, L. Su, Q. Huang, "Cascaded Partial Decoder for Fast and Accurate Salient Object Detection" (CPD), CVPR 2019, on
+MobileNetV2 as SDKD wires it: two branches part after block 5, whose feature is attended. Trained with masks it is a
+saliency network; inside SDKD's recogniser it learns from the classes.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from torch import Tensor, nn
 
 from standout.networks.blocks import initialise
 from standout.networks.mobile import MobileBackbone, Table
-from standout.shapes import Image, Logits
+from standout.networks.network import Network
+from standout.shapes import Image, Logits, Maps
 
 BLOCK5, BLOCK6, BLOCK7 = 4, 5, 6
 """Stages of a backbone of seven: the last at stride 16, and the two at stride 32."""
+ATTENTION = "attention16"
+"""The level of the first map."""
 
 
 def conv_norm(
@@ -168,8 +172,10 @@ class Detected(NamedTuple):
     feature: Tensor
 
 
-class SaliencyCascade(nn.Module):
+class CascadeNet(Network):
     """The detection part of SDKD: trunk, attention branch (6_1, 7_1), detection branch (6_2, 7_2), two decoders.
+
+    Its level "attention16" is the first map's logits, one channel, which the strategy `attention_map` supervises.
 
     Parameters
     ----------
@@ -197,20 +203,38 @@ class SaliencyCascade(nn.Module):
         self.detection6 = copy.deepcopy(self.backbone.blocks[BLOCK6])
         self.detection7 = copy.deepcopy(self.backbone.blocks[BLOCK7])
         channels = [table.stages[block][-1].outputs for block in (BLOCK5, BLOCK6, BLOCK7)]
+        encoder = {f"encoder{s}": c for s, c in zip((4, 8, 16), self.backbone.channels, strict=False)}
+        self.channels = {**encoder, "decoder16": 3 * width, ATTENTION: 1}
         self.attention_decoder = PartialDecoder(channels, width)
         self.detection_decoder = PartialDecoder(channels, width)
         for decoder in (self.attention_decoder, self.detection_decoder):
             initialise(decoder)
         self.attention = HolisticAttention(ha_kernel, trainable=ha_trainable)
 
-    def copy_branch(self) -> None:
-        """Let the detection branch start from the attention branch's weights, as after loading a backbone."""
+    def take_backbone(self) -> None:
+        """Let the detection branch start from the attention branch's weights, which a backbone file has given."""
         for part, block in ((self.detection6, BLOCK6), (self.detection7, BLOCK7)):
             part.load_state_dict(self.backbone.blocks[block].state_dict())
 
-    def forward(self, image: Image) -> Detected:
-        """Return what is detected in an image (N, 3, H, W), RGB in 0..1."""
-        return self.detect(trunk(self.backbone, image))
+    def forward(self, image: Image, levels: Sequence[str] = ()) -> Maps:
+        """Return the second map's logits (N, 1, H, W) at the image's size and the asked levels.
+
+        Raises
+        ------
+        ValueError : a level that this network does not have.
+        """
+        self.check_levels(levels)
+        stages = trunk(self.backbone, image)
+        detected = self.detect(stages[BLOCK5])
+        encoder = zip((4, 8, 16), self.backbone.last_stages, strict=False)
+        found = {f"encoder{stride}": stages[stage] for stride, stage in encoder}
+        found |= {"decoder16": detected.feature, ATTENTION: detected.first}
+        logits = _resized(detected.second, (image.shape[-2], image.shape[-1]))
+        return Maps(logits, {level: found[level] for level in levels})
+
+    def head(self, feature: Tensor, size: tuple[int, int]) -> Logits:
+        """Return the logits (N, 1, *size) of a feature (N, 3 width, h, w) of the second decoder."""
+        return _resized(self.detection_decoder.head(feature), size)
 
     def detect(self, block5: Tensor) -> Detected:
         """Return what is detected in a feature of block 5."""
@@ -222,9 +246,15 @@ class SaliencyCascade(nn.Module):
         return Detected(block5, first, second, feature)
 
 
-def trunk(backbone: MobileBackbone, image: Image) -> Tensor:
-    """Return the feature of block 5 of an image (N, 3, H, W), RGB in 0..1."""
+def trunk(backbone: MobileBackbone, image: Image) -> list[Tensor]:
+    """Return the features of blocks 1 to 5 of an image (N, 3, H, W), RGB in 0..1."""
     feature: Tensor = backbone.act(backbone.bn1(backbone.conv_stem((image - backbone.mean) / backbone.std)))
+    features = []
     for block in backbone.blocks[:BLOCK6]:
         feature = block(feature)
-    return feature
+        features.append(feature)
+    return features
+
+
+def _resized(logits: Logits, size: tuple[int, int]) -> Logits:
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
