@@ -8,7 +8,7 @@ from data_sets import scene
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standout.data.augment import WHOLE, Augmentation, affine, draw
+from standout.data.augment import WHOLE, Augmentation, affine, draw, place
 from standout.data.views import coloured, cut, stack
 
 EVERYTHING = Augmentation(
@@ -48,6 +48,30 @@ def test_the_view_shows_the_place_that_its_affine_says(option, size, index, rows
     # Rounding to 256 levels of brightness moves a place by up to a quarter of a pixel.
     assert in_pixels.mean(dim=1).abs().max() < 0.25
     assert in_pixels.abs().max() < 1
+
+
+@given(index=st.integers(0, 10**6), rows=st.integers(1, 140), columns=st.integers(1, 140))
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (1.0, 3.0), (0.4, 1.2)])
+def test_a_view_that_is_not_turned_is_whole_pixels_next_to_where_it_was_drawn(scale, index, rows, columns):
+    drawn = draw(Augmentation(crop_keep=0.5, scale=scale), 1, 2, index)
+
+    at = place(drawn, (rows, columns), 32)
+
+    top, left, bottom, right = at.box
+    # The corners of the view, by its affine and as they were drawn, in pixels.
+    corners = np.array([[-1, 1], [-1, 1], [1, 1]])
+    in_pixels = np.array([[columns], [rows]]) / 2
+    own, meant = ((theta @ corners + 1) * in_pixels for theta in (at.affine, affine(drawn, (rows, columns))))
+    expected = [[right, left], [top, bottom]] if drawn.flip else [[left, right], [top, bottom]]
+    assert np.allclose(own, expected)
+    # A view of less than a pixel takes a whole one.
+    assert np.abs(own - meant).max() <= (0.5 if min(rows, columns) > 6 else 1) + 1e-9
+    assert bottom > top
+    assert right > left
+    if scale[0] >= 1:
+        assert min(top, left) >= 0
+        assert bottom <= rows
+        assert right <= columns
 
 
 @given(index=st.integers(0, 10**6))

@@ -62,7 +62,7 @@ from standout.errors import EXIT_USAGE, StandoutError
     help="What a third value over an area of a mask means: a half label, no label, or a mistake.",
 )
 @click.option("--cache", metavar="DIR", help="Keep decoded pictures there, for this and other runs.")
-@click.option("--workers", type=int, help="Threads that read pictures ahead.")
+@click.option("--workers", type=int, help="Threads that read pictures.")
 @click.option("--threads", type=int, help="Threads that compute.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, …; by default a graphics card where there is one.")
 @click.option("--dry-run", is_flag=True, help="Say what the run will take in time, memory and disk; write nothing.")

@@ -162,8 +162,11 @@ def _straight(drawn: Drawn, shape: tuple[int, int], size: int) -> Place:
     ends = []
     for start, share, length in ((drawn.top, drawn.height, shape[0]), (drawn.left, drawn.width, shape[1])):
         middle, half = (start + share / 2) * length, share / drawn.scale * length / 2
-        first = round(middle - half)
-        ends.append((first, max(first + 1, round(middle + half))))
+        first, after = round(middle - half), round(middle + half)
+        if first == after:  # less than a pixel: the one that its middle lies in
+            first = math.floor(middle)
+            after = first + 1
+        ends.append((first, after))
     (top, bottom), (left, right) = ends
     rows, columns = shape
     across = (left - right if drawn.flip else right - left) / columns
