@@ -21,11 +21,14 @@ LICENCES = {
     "accelerate": "Apache-2.0", "cloudpickle": "BSD-3-Clause", "contourpy": "BSD-3-Clause", "coverage": "Apache-2.0",
     "cycler": "BSD-3-Clause", "flatbuffers": "Apache-2.0", "fonttools": "MIT", "grimp": "BSD-2-Clause", "h11": "MIT",
     "huggingface-hub": "Apache-2.0", "import-linter": "BSD-2-Clause", "jinja2": "BSD-3-Clause",
-    "kiwisolver": "BSD-3-Clause", "markdown-it-py": "MIT", "matplotlib": "LicenseRef-matplotlib", "mdurl": "MIT",
-    "mpmath": "BSD-3-Clause", "onnxruntime": "MIT", "onnxscript": "MIT", "pathspec": "MPL-2.0", "pluggy": "MIT",
+    "kiwisolver": "BSD-3-Clause", "locket": "BSD-2-Clause", "markdown-it-py": "MIT", "matplotlib": "LicenseRef-matplotlib",
+    "mdurl": "MIT",
+    "mpmath": "BSD-3-Clause", "onnxruntime": "MIT", "onnxscript": "MIT", "partd": "BSD-3-Clause", "pathspec": "MPL-2.0",
+    "pluggy": "MIT",
     "protobuf": "BSD-3-Clause", "psutil": "BSD-3-Clause", "pyyaml": "MIT", "rich": "MIT", "safetensors": "Apache-2.0",
     "shellingham": "ISC", "sortedcontainers": "Apache-2.0", "sympy": "BSD-3-Clause", "tokenizers": "Apache-2.0",
-    "tqdm": "MPL-2.0 AND MIT", "transformers": "Apache-2.0", "tzdata": "Apache-2.0",
+    "tornado": "Apache-2.0", "tqdm": "MPL-2.0 AND MIT", "transformers": "Apache-2.0", "tzdata": "Apache-2.0",
+    "zict": "BSD-3-Clause",
 }  # fmt: skip
 MADE = {
     "docs/images/quickstart.png": "standout quickstart, on scenes that it generated",
