@@ -48,11 +48,11 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """Return SGD with momentum, or AdamW, over the groups of `parameter_groups`.
 
-    Each moves a tensor in one pass over it: a network has hundreds of small ones, and a pass for each operation takes
-    several times as long.
+    AdamW moves a tensor in one pass over it: a network has hundreds of small ones, and a pass for each of its many
+    operations takes several times as long. SGD has few, and stays as it is.
     """
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov, fused=True)
+        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov)
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
 
 
