@@ -25,6 +25,7 @@ reliability: .venv/installed
 	$(BIN)/python benchmarks/damage_checkpoints.py --flips 200 --refusals 20
 	$(BIN)/python benchmarks/kill_training.py --kills 100
 	$(BIN)/python benchmarks/deep_properties.py
+	$(BIN)/python benchmarks/folder_memory.py --files 2000
 	$(BIN)/python benchmarks/results_page.py
 	$(BIN)/python benchmarks/scorecard.py
 

@@ -250,6 +250,7 @@ def faults() -> list[str]:
         f"slowest {pictures['slowest_ms']:.0f} ms, peak memory {pictures['peak_mib']:.0f} MiB.",
         "",
         *properties(),
+        *folder_memory(),
         f"Damaged checkpoints: `{damage['command']}`: of {damage['flips']} flipped bits {damage['flips_refused']} are found, "
         f"and after {damage['fell_back']} the checkpoint before is taken; of {damage['refusals']} saves that the disk refused "
         f"in their midst {damage['kept']} left the one before whole and nothing half written, and {damage['made_up_for']} "
@@ -263,6 +264,16 @@ def properties() -> list[str]:
     return [
         f"Properties of the measures: `{found['command']}`: {found['properties']} properties on the compiled kernel and in "
         f"NumPy, at least {found['least_passing']} examples each, {found['failing']} failed.",
+        "",
+    ]
+
+
+def folder_memory() -> list[str]:
+    """Return the paragraph on the memory of a job over many files."""
+    found = load("folder_memory.json")
+    return [
+        f"Memory over many files: `{found['command']}`: {found['made']:,} of {found['files']:,} maps made; "
+        f"{found['mib_at_a_tenth']:.0f} MiB resident after a tenth of them, at most {100 * found['growth']:.1f} % more later.",
         "",
     ]
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import click
 import numpy as np
@@ -43,10 +42,12 @@ def place(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for number in range(4):
         pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-        for folder in (Path("set/images"), Path("classes") / "ab"[number % 2]):
-            write_image(tmp_path / folder / f"{number}.png", pixels)
+        write_image(tmp_path / "set" / "images" / f"{number}.png", pixels)
         for folder in ("set/masks", "maps"):
             write_map(tmp_path / folder / f"{number}.png", (pixels[..., 0] > 128).astype(np.uint8) * np.uint8(255))
+    for number in range(24):  # enough that both parts of the split by name have some of each class
+        pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        write_image(tmp_path / "classes" / "day" / "ab"[number % 2] / f"{number}.png", pixels)
     (tmp_path / "run").mkdir()
     for file in model_folder().glob("model.*"):
         (tmp_path / "run" / file.name).write_bytes(file.read_bytes())
@@ -67,7 +68,7 @@ CALLS = {
         ["--maps", "A=maps", "--masks", "S=set/masks", "--shard", "1/2", "--output", "out.jsonl"],
         "would write out.jsonl",
     ),
-    "lifelong run": (["classes", "--kind", "classes", "--method", "naive", "--output", "out"], "to learn from"),
+    "lifelong run": (["classes", "--method", "naive", "--output", "out"], "to learn from"),
     "lifelong generate": (["out", "--objects", "2"], "would write out"),
     "lifelong predict": (["set/images", "--model", "run", "--output", "out"], "would write out/3.png"),
     "lifelong export": (["run", "--output", "out.onnx"], "would write out.onnx"),

@@ -2,7 +2,7 @@
 
 Python imports a module of this name by itself at its start, where its folder is on the path; `conftest` puts it there
 for all child processes, and imports it for the tests' own process. This machine alone may be reached: processes of one
-run find each other there.
+run find each other there, by its name too.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 LOG = "STANDOUT_TESTS_NETWORK_LOG"
 """Names the file that gets a line for each attempt, so that code which swallows the exception is found out too."""
-HERE = ("127.0.0.1", "::1", "localhost", "", None)
+HERE = ("127.0.0.1", "::1", "localhost", "", None, os.uname().nodename if hasattr(os, "uname") else None)
 NAMED = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 SENT = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
