@@ -34,12 +34,12 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1)
     return [f"| {' | '.join(cells)} |" for cells in (heading, rule, *rows)]
 
 
-LIGHT_RUNS = ("fusion_mobilenetv2_100", "fusion_mobilenetv2_100_10_epochs")
+LIGHT_RUNS = ("fusion_tf_efficientnet_lite0", "fusion_mobilenetv2_100", "fusion_mobilenetv2_100_10_epochs")
 
 
 def light_network() -> list[str]:
-    """Return the section on the recipe `fusion_mobilenetv2_100` and on its longer run."""
-    lines = ["## The accurate light network on ECSSD"]
+    """Return the section on the accurate recipes' runs."""
+    lines = ["## The accurate light networks on ECSSD"]
     for name in LIGHT_RUNS:
         lines += ["", *light_run(name)]
     return lines
@@ -48,18 +48,20 @@ def light_network() -> list[str]:
 def light_run(name: str) -> list[str]:
     """Return what is to be said of one run."""
     manifest, scored = load(f"{name}/manifest.json"), load(f"{name}/ecssd.json")
-    epochs = tomllib.loads((RESULTS / name / "recipe.toml").read_text())["training"]["epochs"]
+    recipe = tomllib.loads((RESULTS / name / "recipe.toml").read_text())
+    network, training = recipe["network"]["name"], recipe["training"]
     rows = [[f"{row['sharpness']:g}", *(f"{row[name]:.4f}" for name in MEASURES)] for row in scored["rows"]]
     seconds = manifest["seconds"]
     return [
-        f"### {epochs} epochs",
+        f"### `{network}`, {training['epochs']} epochs at {training['size']}",
         "",
         f"`{manifest['command']}`",
         "",
         f"{manifest['data']['training']} pictures of DUTS-TR, {manifest['data']['validation']} held out; "
         f"{manifest['parameters']['network']:,} parameters; {manifest['steps']} steps, "
         f"{seconds['training'] / 3600:.2f} hours of training at {manifest['pictures_per_second']:.1f} pictures a second, "
-        f"threads: {manifest['machine']['threads']}, with other work on the machine; standout {manifest['versions']['standout']}, "
+        f"threads since the last start: {manifest['machine']['threads']}, with other work on the machine; "
+        f"standout {manifest['versions']['standout']}, "
         f"torch {manifest['versions']['torch']}, seed {manifest['seed']}.",
         f"Protocol {scored['protocol']}: {scored['scaling']}. `{scored['command']}`",
         "",
