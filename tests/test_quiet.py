@@ -129,4 +129,8 @@ def test_k10_the_whole_suite_runs_under_a_trap_that_notes_whoever_knocks(start):
 
 def test_k10_processes_of_one_machine_may_find_each_other():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        socket.create_connection(server.getsockname(), timeout=5).close()
+        server.settimeout(5)
+        with socket.create_connection(server.getsockname(), timeout=5) as one:
+            other, caller = server.accept()
+            other.close()
+            assert caller == one.getsockname()
