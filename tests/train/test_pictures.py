@@ -87,3 +87,5 @@ def test_pictures_are_read_between_steps_only_where_these_leave_no_processor_idl
 
     assert found == {"workers": 1 if ahead else threads, "ahead": ahead}
     assert pictures.readers(0, torch.device(device), processes=processes)["workers"] == 0
+    # Reading what is decoded already takes little: beside the steps, always.
+    assert pictures.readers(1, torch.device(device), processes=processes, decoded=True) == {"workers": 1, "ahead": True}

@@ -53,7 +53,7 @@ def training_batches(
         "batch": training.batch,
         "augmentation": Augmentation(**augmentation),
         "seed": recipe.seed,
-        **readers(training.workers, device, processes=part[1]),
+        **readers(training.workers, device, processes=part[1], decoded=bool(data.cache)),
         "views": views,
         "channels_last": training.channels_last,
         "mask_class": class_of(data),
@@ -77,14 +77,15 @@ def training_batches(
     return resident
 
 
-def readers(workers: int, device: torch.device, *, processes: int = 1) -> dict[str, Any]:
+def readers(workers: int, device: torch.device, *, processes: int = 1, decoded: bool = False) -> dict[str, Any]:
     """Return how many threads read, and whether ahead: the settings `workers` and `ahead` of `Batches`.
 
-    Where the steps of all processes leave no processor idle, threads that read beside them only hold them up: then
-    pictures are read between steps, by as many threads as compute.
+    Where the steps of all processes leave no processor idle, threads that decode beside them only hold them up: then
+    files are read between steps, by as many threads as compute. What lies decoded in a cache takes so little that
+    reading it beside the steps costs less than waiting for it (`benchmarks/training_cost.py` times both ways).
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads * processes < free_processors():
+    if decoded or device.type != "cpu" or threads * processes < free_processors():
         return {"workers": workers, "ahead": True}
     return {"workers": max(workers, threads) if workers else 0, "ahead": False}
 
