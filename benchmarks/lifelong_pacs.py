@@ -44,30 +44,39 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: a method with its options, the bytes of its memory, and settings of its own."""
+    """A row of the table: a method with its options, the bytes of its memory, settings of its own, and where from.
+
+    Attributes
+    ----------
+    saliency : whether it starts from the saliency network that `--saliency` gives.
+    """
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
     memory: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
+    saliency: bool = False
 
 
+MEANS = {"ft_reduction": "mean", "st_reduction": "mean"}
 ROWS = {
     "naive": Row("naive"),
     "sdkd": Row("sdkd"),
     "sdkd, lambda1 0.1": Row("sdkd", {"lambda1": 0.1}),
-    "sdkd, element means": Row("sdkd", {"ft_reduction": "mean", "st_reduction": "mean"}),
+    "sdkd, element means": Row("sdkd", MEANS),
     "cumulative": Row("cumulative"),
-    "lwf": Row("lwf"),
+    "lwf, weight 0.3": Row("lwf", {"weight": 0.3}),
     "ewc": Row("ewc"),
-    "si": Row("si"),
+    "si, weight 10": Row("si", {"weight": 10.0}),
     "sdkd without saliency": Row("sdkd_without_saliency"),
     "sdkd without factor transfer": Row("sdkd_without_factors"),
     "sdkd without soft targets": Row("sdkd_without_soft_targets"),
     "naive without saliency": Row("naive", settings={"network": {"name": "mobilenetv2_100", "options": {}}}),
+    "naive, saliency learnt before": Row("naive", saliency=True),
+    "sdkd, saliency learnt before": Row("sdkd", saliency=True),
     f"replay, {PICTURES} pictures": Row("replay", memory=MEMORY),
     f"sdkd + replay, {PICTURES} pictures": Row("sdkd_replay", memory=MEMORY),
-    f"sdkd + replay, lambda1 0.1, {PICTURES} pictures": Row("sdkd_replay", {"lambda1": 0.1}, memory=MEMORY),
+    f"sdkd + replay, element means, {PICTURES} pictures": Row("sdkd_replay", MEANS, memory=MEMORY),
     f"DER++, bytes of {PICTURES} pictures": Row("derpp", memory=MEMORY),
     f"latent replay, bytes of {PICTURES} pictures": Row("latent_replay", memory=MEMORY),
 }
@@ -82,7 +91,7 @@ CHOICES = {
     "sdkd, lambda1 0.1": Row("sdkd", {"lambda1": 0.1}),
     "sdkd, lambda1 0.1, lambda2 2": Row("sdkd", {"lambda1": 0.1, "lambda2": 2.0}),
     "sdkd, lambda1 0.1, lambda2 0.5": Row("sdkd", {"lambda1": 0.1, "lambda2": 0.5}),
-    "sdkd, element means": Row("sdkd", {"ft_reduction": "mean", "st_reduction": "mean"}),
+    "sdkd, element means": Row("sdkd", MEANS),
     "lwf": Row("lwf"),
     "ewc": Row("ewc"),
     "si": Row("si"),
@@ -91,6 +100,11 @@ CHOICES = {
     "lwf, weight 0.3": Row("lwf", {"weight": 0.3}),
     "sdkd, T 2, lambda1 0.1": Row("sdkd", {"lambda1": 0.1, "temperature": 2.0}),
 }
+
+
+def rows_with(saliency: Path | None) -> dict[str, Row]:
+    """Return the table's rows, without those that start from a saliency network where none is given."""
+    return {label: row for label, row in ROWS.items() if saliency or not row.saliency}
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def two_domains(data: Path) -> Any:
     return stream._replace(experiences=tuple(experiences))
 
 
-def settings_of(row: Row, seed: int, pretrained: Path) -> dict[str, Any]:
+def settings_of(row: Row, seed: int, pretrained: Path, saliency: Path | None = None) -> dict[str, Any]:
     """Return a row's recipe."""
     tables = merged(SETTINGS, row.settings)
     tables["seed"] = seed
@@ -124,6 +138,8 @@ def settings_of(row: Row, seed: int, pretrained: Path) -> dict[str, Any]:
     network = {**tables["network"], "pretrained": str(pretrained)}
     if row.method == "sdkd_without_saliency":
         network["options"] = {}
+    if row.saliency:
+        network |= {"sal_weights": str(saliency), "options": {**network["options"], "sal_init": "sod"}}
     tables["network"] = network
     return tables
 
@@ -216,12 +232,14 @@ def learn_apart(script: str, label: str, seed: int) -> None:
         sys.exit(done.returncode)
 
 
-def learn_one(row: Row, label: str, seed: int, stream: Any, pretrained: Path, runs: Path) -> None:
+def learn_one(
+    row: Row, label: str, seed: int, stream: Any, pretrained: Path, runs: Path, saliency: Path | None = None
+) -> None:
     """Make, or go on with, one run in this process, and leave it."""
     from standout.lifelong import learn
     from standout.train.show import Lines
 
-    folder, tables = folder_of(runs, label, seed), settings_of(row, seed, pretrained)
+    folder, tables = folder_of(runs, label, seed), settings_of(row, seed, pretrained, saliency)
     learnt = learn(stream, None, folder, settings=tables, resume=True, shown=Lines())
     sys.exit(0 if learnt.signal is None else 128 + learnt.signal)
 
@@ -235,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="PACS: DOMAIN/CLASS/pictures")
     parser.add_argument("--pretrained", type=Path, required=True, help="a safetensors file of MobileNetV2")
+    parser.add_argument("--saliency", type=Path, help="a run of cascade_mobilenetv2_100, for two rows more")
     parser.add_argument("--runs", type=Path, required=True, help="where the runs' folders lie")
     parser.add_argument("--choose", action="store_true", help="the runs that the settings were chosen by")
     parser.add_argument("--rows", help="only these, separated by semicolons")
@@ -245,11 +264,12 @@ def main() -> None:
     keep_freed_memory()
     from standout.lifelong import domain_stream
 
-    every = CHOICES if given.choose else ROWS
+    every = CHOICES if given.choose else rows_with(given.saliency)
     seeds = [0] if given.choose else [int(seed) for seed in given.seeds.split(",")]
     if given.one:
         stream = two_domains(given.data) if given.choose else domain_stream(given.data)
-        learn_one(every[given.one[0]], given.one[0], int(given.one[1]), stream, given.pretrained, given.runs)
+        label, seed = given.one
+        learn_one(every[label], label, int(seed), stream, given.pretrained, given.runs, given.saliency)
     output = given.output or ROOT / ("lifelong_pacs_settings.json" if given.choose else "lifelong_pacs.json")
     protocol = (
         "the training part of the first two domains, a fifth held out by hash and scored on"
