@@ -69,6 +69,7 @@ VARIANTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"name": "dynamic_dropout", "inner": {"name": "virtual_teacher"}}],
     ),
     "pyramid": ("binary_cross_entropy", [{"name": "pyramid", "supervision": "bce"}]),
+    "pyramid at native size": ("binary_cross_entropy", [{"name": "pyramid", "supervision": "bce", "kd_at": "native"}]),
 }
 
 
