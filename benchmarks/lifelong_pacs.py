@@ -81,6 +81,7 @@ ROWS = {
     f"latent replay, bytes of {PICTURES} pictures": Row("latent_replay", memory=MEMORY),
 }
 SGD = {"name": "sgd", "rate": 0.01}
+KEPT = {"training": {"freeze_batch_norm": "after_first"}}
 CHOICES = {
     "naive": Row("naive"),
     "naive, SGD 0.01": Row("naive", settings={"optimiser": SGD}),
@@ -99,6 +100,14 @@ CHOICES = {
     "si, weight 10": Row("si", {"weight": 10.0}),
     "lwf, weight 0.3": Row("lwf", {"weight": 0.3}),
     "sdkd, T 2, lambda1 0.1": Row("sdkd", {"lambda1": 0.1, "temperature": 2.0}),
+    "naive, first statistics": Row("naive", settings=KEPT),
+    "sdkd, first statistics": Row("sdkd", settings=KEPT),
+    "sdkd, element means, first statistics": Row("sdkd", MEANS, settings=KEPT),
+    "sdkd, lambda1 0.1, first statistics": Row("sdkd", {"lambda1": 0.1}, settings=KEPT),
+    "lwf, first statistics": Row("lwf", settings=KEPT),
+    "lwf, weight 0.3, first statistics": Row("lwf", {"weight": 0.3}, settings=KEPT),
+    "ewc, first statistics": Row("ewc", settings=KEPT),
+    "si, weight 10, first statistics": Row("si", {"weight": 10.0}, settings=KEPT),
 }
 
 

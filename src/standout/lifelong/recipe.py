@@ -95,6 +95,9 @@ class LifelongTraining(Table, frozen=True):
 
     epochs : passes over each experience; `first_epochs` over the first one, 0 means the same.
     batch, size : pictures of the experience in a step, side of the square views.
+    freeze_batch_norm : from which experience on batch norms keep their statistics and normalise by them: "never",
+        "after_first" or "always". Their scales still learn. Statistics that follow each experience are those of the
+        last one when a picture of an earlier one comes.
     ratio_steps : every so many steps the gradient norm of each term is logged; 0 is never.
     cache_mebibytes : decoded pictures kept in memory, of the present experience and, as much again, of the tests.
     nonfinite_limit, workers, threads, device, save_steps, save_minutes, keep, log_steps : as in a training recipe.
@@ -104,6 +107,7 @@ class LifelongTraining(Table, frozen=True):
     first_epochs: Whole = 0
     batch: Annotated[int, Meta(ge=2)] = 32
     size: Side = 224
+    freeze_batch_norm: Literal["never", "after_first", "always"] = "never"
     channels_last: bool = True
     ratio_steps: Whole = 50
     cache_mebibytes: Whole = 512

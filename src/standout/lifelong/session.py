@@ -36,7 +36,7 @@ from standout.lifelong.state import LearnerState
 from standout.lifelong.streams import Example, Experience, Stream
 from standout.shapes import Progress
 from standout.train.guard import NonFiniteGuard
-from standout.train.optimise import clip_gradients, set_rates
+from standout.train.optimise import clip_gradients, set_rates, training_mode
 from standout.train.recipe import as_tables
 from standout.train.run import MODEL, Run
 from standout.train.saving import Saver
@@ -44,6 +44,9 @@ from standout.train.schedule import rate_factor
 from standout.train.show import Shown
 from standout.train.state import seed_streams
 from standout.train.stop import StopOnSignal, StoppedError
+
+KEPT_FROM = {"never": math.inf, "after_first": 1, "always": 0}
+"""From which experience on batch norms keep their statistics."""
 
 
 class Learnt(NamedTuple):
@@ -143,7 +146,7 @@ class Session:
         batch, length, epochs = self._plan(number)
         before, every = self._steps_until(number), self._steps_until(len(self.stream.experiences))
         guard = NonFiniteGuard(state, self.run.folder, training.nonfinite_limit)
-        state.step.train()
+        training_mode(state.step, freeze_batch_norm=number >= KEPT_FROM[training.freeze_batch_norm])
         self.method.freeze(state.network, number)
         began = time.monotonic()
         while state.steps_here < epochs * length:
