@@ -183,7 +183,7 @@ def pacs() -> list[str]:
             f"{found['protocol']}; pretrained MobileNetV2, seeds {', '.join(map(str, found['seed']))}, one thread.",
             "",
         ]
-        lines += [*measures(found), *goals(found), *ratios(found)]
+        lines += [*measures(found), *goals(found), *ratios(found), *statistics_kept()]
     if found := load("lifelong_pacs_settings"):
         rows = [
             [row["label"], *(f"{value:.4f}" for value in (first[0], *second, statistics.fmean(second)))]
@@ -204,6 +204,28 @@ def pacs() -> list[str]:
             *ratios(found),
         ]
     return lines
+
+
+def statistics_kept() -> list[str]:
+    """Return how much of the forgetting is only the batch norms' statistics."""
+    found = load("lifelong_statistics")
+    if found is None:
+        return []
+    names = list(found["rows"][0]["experiences"])
+    cells = [
+        [row["run"], *(f"{one['as_it_is']:.3f} / {one['own_statistics']:.3f}" for one in row["experiences"].values())]
+        for row in found["rows"]
+    ]
+    return [
+        "### Weights or statistics",
+        "",
+        f"`{found['command']}`: accuracy at the end of a run, as it is / with running means and variances taken anew over that",
+        "experience's own test pictures, weights as they are and no label seen. What the second gives back, the weights had not",
+        "forgotten: batch norms carry the last experience's statistics.",
+        "",
+        *table(["run", *names], cells),
+        "",
+    ]
 
 
 def generated() -> list[str]:
