@@ -83,6 +83,11 @@ ROWS = {
     f"sdkd + replay, element means, {PICTURES} pictures": Row("sdkd_replay", MEANS, memory=MEMORY),
     f"DER++, bytes of {PICTURES} pictures": Row("derpp", memory=MEMORY),
     f"latent replay, bytes of {PICTURES} pictures": Row("latent_replay", memory=MEMORY),
+    "sdkd without saliency, first statistics": Row("sdkd_without_saliency", settings=KEPT),
+    "sdkd without factor transfer, first statistics": Row("sdkd_without_factors", settings=KEPT),
+    "sdkd without soft targets, first statistics": Row("sdkd_without_soft_targets", settings=KEPT),
+    f"replay, {PICTURES} pictures, first statistics": Row("replay", memory=MEMORY, settings=KEPT),
+    f"sdkd + replay, {PICTURES} pictures, first statistics": Row("sdkd_replay", memory=MEMORY, settings=KEPT),
 }
 SGD = {"name": "sgd", "rate": 0.01}
 CHOICES = {

@@ -31,6 +31,7 @@ CONVENTIONS = {
     "GEM convention": {"accuracy_gem": "ACC", "backward_gem": "BWT", "forward_gem": "FWT", "forgetting": "forgetting"},
 }
 
+FIRST = ", first statistics"
 PARTS = ("saliency", "factor transfer", "soft targets")
 
 CHOSEN = """All methods take the optimiser under which fine-tuning learns the first domain best; each takes the settings with the best
@@ -134,18 +135,21 @@ def beside(row: dict[str, Any], other: dict[str, Any], key: str) -> tuple[float,
 def goals(found: dict[str, Any]) -> list[str]:
     """Return what the goals came to, and what each part of SDKD gives."""
     rows = {row["label"]: row for row in found["rows"]}
-    pairs = [
-        (label, "naive")
-        for label in rows
-        if label.startswith("sdkd") and "replay" not in label and "without" not in label
-    ]
-    replay = next((label for label in rows if label.startswith("replay")), "")
-    pairs += [(label, replay) for label in rows if label.startswith("sdkd + replay")]
-    parts = [
-        *((f"sdkd{mended}", f"sdkd without {part}{mended}") for mended in ("", ", element means") for part in PARTS),
+    alone = [label for label in rows if label.startswith("sdkd") and "replay" not in label and "without" not in label]
+    pairs = [(label, "naive") for label in alone]
+    pairs += [(label, f"naive{FIRST}") for label in alone if label.endswith(FIRST)]
+    for label in rows:
+        if label.startswith("sdkd + replay"):
+            kept = FIRST if label.endswith(FIRST) else ""
+            pairs += [
+                (label, other) for other in rows if other.startswith("replay") and other.endswith(FIRST) == bool(kept)
+            ]
+    parts = [(f"sdkd{kept}", f"sdkd without {part}{kept}") for kept in ("", FIRST) for part in PARTS]
+    parts += [
         ("naive", "naive without saliency"),
         ("sdkd, saliency learnt before", "sdkd"),
         ("naive, saliency learnt before", "naive"),
+        *((f"{label}{FIRST}", label) for label in rows if f"{label}{FIRST}" in rows),
     ]
     lines: list[str] = []
     for title, chosen in (("What the goals came to", pairs), ("What each part gives", parts)):
