@@ -167,7 +167,8 @@ def open_stream(root: str | Path, kind: str = "", *, experiences: int = 0, test_
 
     Raises
     ------
-    StandoutError : exit code 2, an unknown kind, a tree that is not of this kind, or an empty experience.
+    StandoutError : exit code 2, an unknown kind, a tree that is not of this kind, an empty experience, or a number of
+        experiences for another kind than "classes".
     ValueError : a share out of range.
     """
     if not 0 <= test_share < 1:
@@ -186,6 +187,13 @@ def open_stream(root: str | Path, kind: str = "", *, experiences: int = 0, test_
     }
     if kind not in makers:
         raise unknown("kind of stream", kind, KINDS)
+    if bool(experiences) != (kind == "classes"):
+        what, how = (
+            (f"a stream of kind {kind} has its own number of experiences", "pass --kind classes, or leave it out")
+            if experiences
+            else ("a stream of kind classes needs a number of experiences", "pass --experiences N")
+        )
+        raise StandoutError("stream-classes", what, f"experiences={experiences}", how, exit_code=EXIT_USAGE)
     return makers[kind]()
 
 

@@ -66,7 +66,7 @@ def learn(
     recipe = check_lifelong(tables)
     chosen = build_method(recipe.method)
     check_memory(recipe, chosen, warn)
-    check_start(recipe.network, fresh=not resume)
+    check_start(recipe, chosen, fresh=not resume)
     device = choose_device(recipe.training.device)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
@@ -171,7 +171,7 @@ def _open(
     for note in stream.notes:
         shown.line(note)
     classes = stored["state"]["classes"] if found else stream.experiences[0].classes()
-    network, sources, recipe = make_recogniser(recipe, method, classes, fresh=found is None)
+    network, sources, recipe = make_recogniser(recipe, classes, fresh=found is None)
     prints = fingerprints(stream, allow_overlap=recipe.stream.allow_overlap)
     changes: list[dict[str, Any]] = []
     if found:

@@ -122,7 +122,8 @@ def preview(tables: dict[str, Any], as_json: bool) -> None:
 
     recipe = check_lifelong(tables)
     notes: list[str] = []
-    check_memory(recipe, build_method(recipe.method), notes.append)
-    check_start(recipe.network, fresh=True)
+    method = build_method(recipe.method)
+    check_memory(recipe, method, notes.append)
+    check_start(recipe, method, fresh=True)
     stream = open_recipe(recipe.stream)
     tell_experiences(recipe, stream.experiences, [*notes, *stream.notes], as_json)
