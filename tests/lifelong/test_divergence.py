@@ -1,4 +1,4 @@
-"""EWC beyond what SGD can follow: why it diverges, fused or not, and that such a run never passes for one that learnt."""
+"""EWC beyond what SGD can follow: why it diverges, fused or not; and such a run never passes for one that learnt."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_a_held_weight_diverges_where_rate_times_weight_times_fisher_exceeds_two
 def test_t05_ewc_that_diverges_stops_and_says_so_however_short_its_experiences_are(three, tmp_path):
     settings = settings_for("ewc", training={"epochs": 3})  # nine steps an experience: fewer than the limit of ten
     assert settings["optimiser"]["name"] == "sgd"
-    with pytest.raises(StandoutError, match="loss stopped being a number: .* up to step") as caught:
+    with pytest.raises(StandoutError, match=r"loss stopped being a number: .* up to step") as caught:
         learn(three, STEEP, tmp_path / "run", settings=settings)
 
     assert "lower optimiser.rate" in str(caught.value)
