@@ -63,9 +63,13 @@ def run(
 
     if resume and output is None:
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)
-    stored = Path(output or "") / "recipe.toml"
-    source = recipe or (str(stored) if resume and stored.is_file() else None)
-    tables: dict[str, Any] = read_recipe(source, "lifelong") if source else {}
+    tables: dict[str, Any] = {}
+    if recipe:
+        tables = read_recipe(recipe, "lifelong")
+    elif output is not None and resume and (stream is None or (Path(output) / "recipe.toml").is_file()):
+        from standout.lifelong.learner import stored_tables
+
+        tables = stored_tables(output)
     if method is not None:
         tables["method"] = parse_strategy(method)
     edits = {
