@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -186,9 +187,15 @@ def test_a_folder_that_was_tested_on_is_learnt_where_that_is_asked_for(typed, tm
     domains(tmp_path / "photos", names=("one",), count=4)
     assert typed("run", "photos", *QUICK, "--method", "naive", "--output", "mine")[0] == 0
     (tmp_path / "photos" / "one").rename(tmp_path / "again")  # another name: another fifth is held out
+    fill(tmp_path / "again" / "mug", COLOURS["mug"], 4, seed=95)
+    (tmp_path / "photos").rename(tmp_path / "gone")
+    code, out, err = typed("learn", "mine", "again", "--dry-run")
+    assert (code, out) == (0, "again: 12 to learn from, 4 to test, 3 steps, new: mug\n"), err
+    (tmp_path / "gone").rename(tmp_path / "photos")
+    shutil.rmtree(tmp_path / "again" / "mug")
     (tmp_path / "photos" / "one").symlink_to(tmp_path / "again")
 
-    code, out, err = typed("learn", "mine", "again")
+    code, _, err = typed("learn", "mine", "again")
     assert code == 2
     assert "pictures are tested on and learnt from" in err
     assert "--allow-overlap" in err

@@ -150,6 +150,7 @@ def _no_layout(folder: Path, wanted: str) -> StandoutError:
 KINDS: Mapping[str, str] = {
     "classes": "any tree DOMAIN/CLASS/pictures; each experience brings new classes",
     "core50": "CORe50, sM/oN/pictures; each session is an experience",
+    "core50-categories": "the same, with the ten categories as classes instead of the fifty objects",
     "domains": "any tree EXPERIENCE/CLASS/pictures; each folder is an experience",
     "openloris": "OpenLORIS-Object, PART/FACTOR/segmentN/OBJECT/pictures; 12 experiences",
     **{f"openloris-{factor}": f"OpenLORIS-Object, {factor} alone; 9 experiences" for factor in FACTORS},
@@ -178,6 +179,7 @@ def open_stream(root: str | Path, kind: str = "", *, experiences: int = 0, test_
     makers: dict[str, Callable[[], Stream]] = {
         "classes": lambda: class_stream(root, experiences, test_share=test_share),
         "core50": lambda: core50_stream(root, test_share=test_share),
+        "core50-categories": lambda: core50_stream(root, categories=True, test_share=test_share),
         "domains": lambda: domain_stream(root, test_share=test_share),
         "openloris": lambda: openloris_stream(root, test_share=test_share),
         **{

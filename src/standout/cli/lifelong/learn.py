@@ -32,9 +32,11 @@ def learn(run: str, folders: tuple[str, ...], dry_run: bool, as_json: bool, **va
     settings = [(place, values[name]) for name, place in places.items() if values[name] is not None]
     if dry_run:
         from standout.lifelong.learner import plan_more
+        from standout.models.inspect import inspect_model
 
         recipe, stream, met = plan_more(run, folders, settings=settings)
-        known = {name for experience in stream.experiences if experience.name in met for name in experience.classes()}
+        # From the model: the folders of what is learnt already may be gone.
+        known = inspect_model(run).metadata["classes"] if met else []
         tell_experiences(recipe, stream.experiences, stream.notes, as_json, met=met, classes=known)
         return 0
 

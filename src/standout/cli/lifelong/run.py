@@ -19,7 +19,7 @@ from standout.errors import EXIT_USAGE, StandoutError
 @click.option("--experiences", type=click.IntRange(1), help="Their number, for --kind classes.")
 @click.option("--order", metavar="NAME,NAME", help="The experiences in another order.")
 @click.option("--recogniser", metavar="NAME", help="What learns.  [default: the method's own]")
-@click.option("--pretrained", metavar="FILE", help="Trained weights of MobileNetV2, safetensors.")
+@click.option("--pretrained", metavar="FILE", help="Trained weights of MobileNetV2 or VGG-16, safetensors.")
 @click.option("--saliency", metavar="FILE", help="Start where objects are from a cascade of your own: sal_init=sod.")
 @click.option("--recipe", metavar="FILE", help="A recipe: a path, or the name of one that is shipped.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, such as optimiser.rate=0.01.")
