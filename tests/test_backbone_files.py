@@ -153,7 +153,7 @@ def test_an_unknown_file_needs_its_preparation_stated(tmp_path):
     error = refusal(backbone_options, tmp_path / "b", {"mean": [0.5] * 3, "width": 8})
 
     assert error.exit_code == 2
-    assert "state network option padding, eps, std" in str(error)
+    assert "state padding, eps, std, such as --set network.options.padding=…" in str(error)
     assert backbone_options(tmp_path / "b", {**PREPARATION, "width": 8}) == PREPARATION
 
 

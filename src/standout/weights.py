@@ -225,7 +225,7 @@ def backbone_options(path: str | Path, given: Mapping[str, Any] | None = None) -
             "backbone-unknown",
             "backbone file of unknown preparation",
             path,
-            f"state network option {', '.join(missing)}",
+            f"state {', '.join(missing)}, such as --set network.options.{missing[0]}=…",
             exit_code=2,
         )
     return {key: stated.get(key, known.get(key)) for key in _PREPARATION}

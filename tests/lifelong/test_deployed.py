@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ import torch
 from stream_trees import COLOURS, fill, settings_for
 
 from standout.errors import StandoutError
+from standout.evaluate.plots import COLOURS as LINES
 from standout.images import read_image, write_image
-from standout.lifelong import build_recogniser, learn, read_results
+from standout.lifelong import AccuracyMatrix, build_recogniser, learn, read_results
 from standout.lifelong.compare import Compared, labelled
 from standout.lifelong.deployed import ObjectRecogniser, deployed
 from standout.lifelong.export import export_recogniser, same_answers
 from standout.lifelong.model import read_recogniser, write_recogniser
-from standout.lifelong.plot import PUBLISHED
+from standout.lifelong.plot import PUBLISHED, plot_accuracy
 from standout.lifelong.sheet import costs_of, score_sheet
 from standout.models import read_graph
 
@@ -175,6 +177,72 @@ def test_runs_that_differ_in_more_than_seed_and_order_are_not_averaged(runs, tmp
     expected = {words("imagenet", 0.02): same, words("imagenet", 0.04): [one], words("sod", 0.02): [another]}
     assert labelled([*same, one, another]) == expected
     assert list(labelled([f"mine={one}", another])) == ["mine", "naive on sdkd_tiny"]
+
+
+def test_runs_that_met_other_experiences_are_not_averaged(runs, tmp_path):
+    """Two streams of as many experiences: nothing in the recipe tells them apart but the folder, which may move."""
+    other = tmp_path / "other"
+    shutil.copytree(runs / "naive-0", other)
+    document = json.loads((other / "results.json").read_text())
+    document["experiences"][0] = "cellar"
+    document["recipe"]["stream"]["path"] = "/some/flat"
+    (other / "results.json").write_text(json.dumps(document))
+    here = Path(document_of(runs / "naive-0")["recipe"]["stream"]["path"]).name
+
+    found = labelled([str(runs / "naive-0"), str(runs / "naive-1"), str(other)])
+    assert {label: len(folders) for label, folders in found.items()} == {
+        f"naive on sdkd_tiny, stream={here}": 2, "naive on sdkd_tiny, stream=flat": 1,
+    }  # fmt: skip
+    compared = Compared(found)
+    assert [note[:30] for note in compared.notes] == [
+        "runs met different experiences",
+        "experiences or their orders di",
+    ]
+    with pytest.raises(StandoutError, match="runs of one label met other experiences: mine"):
+        Compared({"mine": [runs / "naive-0", other]})
+    with pytest.raises(StandoutError, match="label is empty"):
+        labelled([f"={other}"])
+    assert Compared(labelled([str(runs / "naive-0")])).notes == []
+
+
+def document_of(run):
+    return json.loads((run / "results.json").read_text())
+
+
+def test_what_is_held_out_from_every_experience_has_a_column_where_there_is_any(runs):
+    document = document_of(runs / "naive-0")
+    assert "held out" not in score_sheet({"a": [document]})
+    document["after"][-1]["held_out"] = 0.625
+    for form, cell in (
+        ("markdown", "| 0.6250 |"),
+        ("csv", ",0.625,"),
+        ("json", '"held_out": 0.625'),
+        ("latex", "& 0.6250 &"),
+    ):
+        assert cell in score_sheet({"a": [document]}, form)
+    assert "| - |" in score_sheet({"a": [document], "b": [document_of(runs / "naive-1")]})
+
+
+def drawn(picture, colour):
+    """Return where pixels of nearly this colour are, (H, W) bool."""
+    wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    return (np.abs(read_image(picture).pixels.astype(int) - wanted) < 40).all(-1)
+
+
+def test_a_line_at_zero_is_seen_whole_and_what_was_not_measured_keeps_its_place():
+    ones = np.ones((6, 6))
+    middle = drawn(plot_accuracy({"a": [AccuracyMatrix(0.5 * ones)]}), LINES[0])
+    assert middle.sum() > 1000
+    for level in (0.0, 1.0):
+        assert drawn(plot_accuracy({"a": [AccuracyMatrix(level * ones)]}), LINES[0]).sum() > 0.95 * middle.sum()
+    holes = 0.5 * ones
+    holes[:4, 5] = np.nan  # learnt later: the mean over all is known from the fifth on
+    late = drawn(plot_accuracy({"a": [AccuracyMatrix(holes)]}), LINES[0])
+    assert late.sum() < 0.5 * middle.sum()
+    body = slice(0, int(0.93 * middle.shape[1]))  # without the legend
+    spans = [np.flatnonzero(found[:, body].any(0))[[0, -1]] for found in (middle, late)]
+    assert spans[1][0] > spans[0].mean()
+    assert spans[1][1] == spans[0][1]
 
 
 def test_a_comparison_is_written_in_every_format_with_its_plots(runs, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -128,6 +129,13 @@ def test_k07_a_dry_run_says_what_would_be_met_and_writes_nothing(typed, growing,
         (("run", "photos", "--set", "training.epoch=1"), "did you mean training.epochs"),
         (("run", "photos", "--recogniser", "sdkd_tini"), "did you mean sdkd_tiny"),
         (("run", "photos", "--epoch", "1"), "--epochs"),
+        (("run", "photos", "--experiences", "2"), "pass --kind classes"),
+        (("run", "photos", "--kind", "domains", "--experiences", "2", "--dry-run"), "pass --kind classes"),
+        (("run", "photos", "--kind", "classes", "--dry-run"), "pass --experiences N"),
+        (("run", "photos", "--recogniser", "sdkd_tini", "--dry-run"), "did you mean sdkd_tiny"),
+        (("run", "photos", "--recogniser", "vgg16", "--dry-run"), "needs a recogniser that says where the object is"),
+        (("run", "photos", "--recogniser", "sdkd_tiny", "--pretrained", "x", "--dry-run"), "random weights alone"),
+        (("run", "photos", "--method", "ewc(samples=1.5)", "--dry-run"), "samples must be a whole number"),
         (("run", "--resume"), "--output"),
         (("learn", "runs/none", "photos"), "folder holds no learner"),
         (("learn", "runs/none"), "NEW_DIR"),
@@ -146,6 +154,54 @@ def test_k02_a_wrong_command_starts_nothing_and_exits_2_with_one_line(words, sai
     assert said in err
     assert re.fullmatch(r"standout: error: [^\n]*\n", err)
     assert not (tmp_path / "runs" / "photos-sdkd" / "recipe.toml").exists()
+
+
+def test_a_resume_names_what_is_not_the_runs(typed, tmp_path):
+    domains(tmp_path / "photos", names=("one", "two"), count=4)
+    domains(tmp_path / "others", names=("home", "office"), count=4)
+    assert typed("run", "photos", *QUICK, "--method", "replay", "--memory", "10", "--output", "mine")[0] == 0
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "recipe.toml").write_text("seed = 1\n[data]\n")
+    for words, said in (
+        (("others", "--output", "mine"), "stream is not the run's: it has home, office; the run's has one, two"),
+        (("--output", "mine", "--order", "two,one"), "it has two, one; the run's has one, two"),
+        (("--output", "nothing"), "folder holds no learner: nothing"),
+        (("--output", "trained"), "folder holds no learner: trained"),
+    ):
+        code, out, err = typed("run", "--resume", *words)
+        assert (code, out) == (2, "")
+        assert said in err
+    code, out, err = typed("learn", "trained", "photos/one")
+    assert (code, "folder holds no learner: trained" in err) == (2, True)
+
+
+def test_a_memory_too_small_for_a_picture_says_so(typed, tmp_path):
+    domains(tmp_path / "photos", names=("one",), count=4)
+    code, _, err = typed("run", "photos", *QUICK, "--method", "replay", "--memory", 3 * 32 * 32 - 1)
+
+    assert code == 0, err
+    assert "memory: 0 pictures, 0 of 3071 bytes; one picture takes 3072" in err
+
+
+def test_a_folder_that_was_tested_on_is_learnt_where_that_is_asked_for(typed, tmp_path):
+    domains(tmp_path / "photos", names=("one",), count=4)
+    assert typed("run", "photos", *QUICK, "--method", "naive", "--output", "mine")[0] == 0
+    (tmp_path / "photos" / "one").rename(tmp_path / "again")  # another name: another fifth is held out
+    fill(tmp_path / "again" / "mug", COLOURS["mug"], 4, seed=95)
+    (tmp_path / "photos").rename(tmp_path / "gone")
+    code, out, err = typed("learn", "mine", "again", "--dry-run")
+    assert (code, out) == (0, "again: 12 to learn from, 4 to test, 3 steps, new: mug\n"), err
+    (tmp_path / "gone").rename(tmp_path / "photos")
+    shutil.rmtree(tmp_path / "again" / "mug")
+    (tmp_path / "photos" / "one").symlink_to(tmp_path / "again")
+
+    code, _, err = typed("learn", "mine", "again")
+    assert code == 2
+    assert "pictures are tested on and learnt from" in err
+    assert "--allow-overlap" in err
+    code, _, err = typed("learn", "mine", "again", "--allow-overlap")
+    assert code == 0, err
+    assert "experience 2/2 again" in err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Each method's own terms against slow definitions, on a network small enough to follow by hand."""
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from standout.lifelong.methods import METHODS, build_method
 from standout.lifelong.methods.method import Meeting
 from standout.lifelong.network import Recognised
 from standout.lifelong.pictures import Labelled
+from standout.names import find
 
 
 def recogniser(classes=("a", "b", "c"), name="tiny"):
@@ -236,12 +238,27 @@ def test_without_features_in_memory_the_halves_are_the_whole():
         ({"name": "lwf", "temperature": 0}, "above 0"),
         ({"name": "sdkd", "ft_on": "maps"}, "ft_on"),
         ({"name": "sdkd", "temperature": 0}, "above 0"),
+        ({"name": "sdkd", "lambda1": "abc"}, "lambda1 must be a number, not 'abc'"),
+        ({"name": "sdkd", "lambda1": float("inf")}, "lambda1 must be a number"),
+        ({"name": "sdkd", "ft_planes": 2.5}, "ft_planes must be a whole number"),
+        ({"name": "sdkd", "ft_reset": 1}, "ft_reset must be true or false"),
+        ({"name": "sdkd", "ft_on": 3}, "ft_on must be a word"),
+        ({"name": "ewc", "samples": 1.5}, "samples must be a whole number"),
+        ({"name": "ewc", "weight": True}, "weight must be a number"),
     ],
 )
 def test_numbers_out_of_range_are_refused(entry, words):
     with pytest.raises(StandoutError, match=words) as caught:
         build_method(entry)
     assert caught.value.exit_code == 2
+
+
+def test_the_kind_of_every_option_of_every_method_is_checked():
+    for name, entry in METHODS.items():
+        known = inspect.signature(find({name: entry.place}, name, "method")).parameters
+        for option in set(known) - set(entry.options):
+            with pytest.raises(StandoutError, match=f"{option} must be "):
+                build_method({"name": name, option: [1]})
 
 
 def test_every_method_says_in_the_table_whether_it_remembers():

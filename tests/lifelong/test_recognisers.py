@@ -281,8 +281,9 @@ def test_a_file_without_the_head_is_refused(tmp_path):
     path, _ = backbone_file(tmp_path, head=False)
     with pytest.raises(StandoutError, match="conv_head"):
         load_pretrained(build_recogniser("mobilenetv2_100", CLASSES), path)
-    with pytest.raises(ValueError, match="no MobileNetV2 and no VGG"):
+    with pytest.raises(StandoutError, match="tiny starts from random weights alone") as caught:
         load_pretrained(build_recogniser("tiny", CLASSES), path)
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
 from stream_trees import COLOURS, fill, settings_for
@@ -12,7 +13,16 @@ from test_lifelong_resume import StopsAt, same_end
 from standout.cli import run
 from standout.data.scenes import write_scenes
 from standout.errors import StandoutError
-from standout.lifelong import build_recogniser, learn, learn_more, load_saliency, read_recogniser, read_saliency
+from standout.lifelong import (
+    ObjectRecogniser,
+    build_recogniser,
+    export_recogniser,
+    learn,
+    learn_more,
+    load_saliency,
+    read_recogniser,
+    read_saliency,
+)
 from standout.networks import build_network
 from standout.weights import load_weights, read_model, write_model
 
@@ -167,3 +177,21 @@ def test_a_strangers_command(detector, three, tmp_path, capsys, monkeypatch):
     code, out, err = typed(capsys, *words[:5], "--saliency", "nowhere", "--output", "other")
     assert (code, err.count("\n")) == (2, 1)
     assert "no such saliency network" in err
+
+
+def test_an_exported_recogniser_that_started_from_a_saliency_network_answers_alike(detector, three, tmp_path):
+    settings = started(detector, training={"epochs": 1}, network={"options": {"refine": "conv"}})
+    learn(three, "sdkd", tmp_path / "run", settings=settings, warn=quiet)
+    exported = export_recogniser(tmp_path / "run", tmp_path / "run.onnx")
+    one, other = ObjectRecogniser(tmp_path / "run"), ObjectRecogniser(tmp_path / "run.onnx")
+
+    assert exported.proof.probability <= 1e-4
+    assert exported.proof.map <= 1e-3
+    assert (other.metadata["options"]["sal_init"], other.classes, other.looks) == ("sod", CLASSES, True)
+    assert other.metadata["source_sha256"] == read_saliency(detector).sha256
+    for picture in sorted((three / "office").rglob("*.png")):
+        answer, expected = other.recognise(picture), one.recognise(picture)
+        assert answer.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+        np.testing.assert_allclose(answer.map, expected.map, rtol=0, atol=1e-3)
+        assert answer.map.shape == (32, 32)
+        assert answer.map.max() > answer.map.min()

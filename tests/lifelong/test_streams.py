@@ -189,7 +189,7 @@ def test_core50_sessions(tmp_path):
     assert stream.experiences[0].classes() == ["o1", "o2", "o6"]
     assert {e.path.parts[-3] for e in stream.held_out} == {"s3", "s7", "s10"}
     assert len(stream.held_out) == 45
-    assert core50_stream(root, categories=True).experiences[0].classes() == ["category 1", "category 2"]
+    assert open_stream(root, "core50-categories").experiences[0].classes() == ["category 1", "category 2"]
 
 
 def test_core50_refuses_other_folders(tmp_path):
@@ -236,6 +236,11 @@ def test_unknown_kinds_and_shares_are_refused(tree):
         open_stream(tree, "openlori")
     with pytest.raises(ValueError, match="test_share"):
         open_stream(tree, test_share=1)
+    with pytest.raises(StandoutError, match="needs a number of experiences"):
+        open_stream(tree, "classes")
+    with pytest.raises(StandoutError, match="kind domains has its own number of experiences: experiences=2"):
+        open_stream(tree, experiences=2)
+    assert len(open_stream(tree, "classes", experiences=2).experiences) == 2
     with pytest.raises(StandoutError, match="has no train"):
         open_stream(tree, "openloris")
     with pytest.raises(StandoutError, match="has no s1"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ _SALIENCY = {
 _BACKBONE = "fusion_mobilenetv2_100"
 
 # name -> (what it is, what it is made of, its options and their defaults)
-RECOGNISERS: Mapping[str, tuple[Callable[..., Recogniser], Mapping[str, Any], Mapping[str, Any]]] = {
+RECOGNISERS: Mapping[str, tuple[type[Recogniser], Mapping[str, Any], Mapping[str, Any]]] = {
     "mobilenetv2_100": (PlainRecogniser, {"table": MOBILENETV2_100, "head_width": 1280}, _PREPARATION),
     "sdkd_mobilenetv2_100": (
         SaliencyRecogniser,
@@ -68,18 +68,29 @@ def build_recogniser(name: str, classes: Sequence[str], **options: Any) -> Recog
     StandoutError : exit code 2, an unknown name or option (with the nearest known one) or a value out of range.
     ValueError : no class, or one given twice.
     """
-    if name not in RECOGNISERS:
-        raise unknown("recogniser", name, RECOGNISERS)
-    make, parts, defaults = RECOGNISERS[name]
-    for option in options:
-        if option not in defaults:
-            raise unknown(f"option of {name}", option, defaults)
+    full = whole_options(name, options)
     if not classes or len(set(classes)) < len(classes):
         raise ValueError("a recogniser needs at least one class, each named once")
-    full = {option: _checked(option, value) for option, value in {**defaults, **options}.items()}
+    make, parts, _ = RECOGNISERS[name]
     recogniser = make(classes=classes, **parts, **full)
     recogniser.name, recogniser.options = name, full
     return recogniser
+
+
+def whole_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recogniser's options with its defaults filled in.
+
+    Raises
+    ------
+    StandoutError : exit code 2, an unknown name or option (with the nearest known one) or a value out of range.
+    """
+    if name not in RECOGNISERS:
+        raise unknown("recogniser", name, RECOGNISERS)
+    defaults = RECOGNISERS[name][2]
+    for option in options:
+        if option not in defaults:
+            raise unknown(f"option of {name}", option, defaults)
+    return {option: _checked(option, value) for option, value in {**defaults, **options}.items()}
 
 
 def _checked(option: str, value: Any) -> Any:
@@ -103,13 +114,12 @@ def load_pretrained(recogniser: Recogniser, path: str | Path) -> str:
 
     Raises
     ------
-    StandoutError : a tensor is missing or of another shape, or a known file needs other options.
-    ValueError : the recogniser is neither MobileNetV2 nor VGG.
+    StandoutError : a tensor is missing or of another shape, or a known file needs other options; exit code 2, the
+        recogniser is neither MobileNetV2 nor VGG.
     """
+    check_takes_weights(recogniser.name, path)
     if isinstance(recogniser, VGGRecogniser):
         return _load_vgg(recogniser, path)
-    if not recogniser.name.endswith("mobilenetv2_100"):
-        raise ValueError(f"{recogniser.name} is no MobileNetV2 and no VGG, so no file of weights fits it")
     # The reader of backbone files checks names, shapes, sha256 and preparation; it fills a network's backbone.
     carrier = build_network(_BACKBONE, **{key: recogniser.options[key] for key in _PREPARATION})
     digest = load_backbone(carrier, path)
@@ -122,6 +132,26 @@ def load_pretrained(recogniser: Recogniser, path: str | Path) -> str:
     backbone = carrier.get_submodule("backbone").state_dict()
     recogniser.take_pretrained(backbone, {**head, **counter})
     return digest
+
+
+def check_takes_weights(name: str, path: str | Path) -> None:
+    """Refuse a file of pretrained weights for a recogniser that is neither MobileNetV2 nor VGG-16.
+
+    Raises
+    ------
+    StandoutError : exit code 2; names recogniser and file.
+    """
+    if name != "vgg16" and not is_mobile(name):
+        taking = ", ".join(name for name in RECOGNISERS if name == "vgg16" or is_mobile(name))
+        raise StandoutError(
+            "weights-unused", f"{name} starts from random weights alone", path,
+            f"leave --pretrained out, or take one of {taking}", exit_code=EXIT_USAGE,
+        )  # fmt: skip
+
+
+def is_mobile(name: str) -> bool:
+    """Whether a recogniser is made of MobileNetV2, so that timm's and torchvision's files fit."""
+    return name.endswith("mobilenetv2_100")
 
 
 def _load_vgg(recogniser: VGGRecogniser, path: str | Path) -> str:

@@ -31,10 +31,12 @@ class Compared:
     ----------
     matrices, documents : label -> what each of its runs found.
     same_order : whether all runs met the same experiences in one order, so that matrices can be laid over each other.
+    notes : what a reader of the tables should know, each a sentence.
 
     Raises
     ------
-    StandoutError : exit code 2, a folder has no results, or runs of one label met another number of experiences.
+    StandoutError : exit code 2, a folder has no results, runs met another number of experiences, or runs of one label
+        met others.
     """
 
     def __init__(self, runs: Mapping[str, Sequence[str | Path]]) -> None:
@@ -51,8 +53,20 @@ class Compared:
                 "runs-differ", "runs met different numbers of experiences", words, "compare runs of one stream",
                 exit_code=EXIT_USAGE,
             )  # fmt: skip
-        names = {matrix.names for matrices in self.matrices.values() for matrix in matrices}
-        self.same_order = len(names) == 1
+        met = {label: {frozenset(matrix.names) for matrix in matrices} for label, matrices in self.matrices.items()}
+        for label, streams in met.items():
+            if len(streams) > 1:
+                raise StandoutError(
+                    "runs-differ", "runs of one label met other experiences", label,
+                    "give each stream a label of its own: LABEL=RUN", exit_code=EXIT_USAGE,
+                )  # fmt: skip
+        orders = {matrix.names for matrices in self.matrices.values() for matrix in matrices}
+        self.same_order = len(orders) == 1
+        self.notes: list[str] = []
+        if len(set().union(*met.values())) > 1:
+            self.notes.append("runs met different experiences, so their measures are not of the same pictures")
+        if not self.same_order:
+            self.notes.append("experiences or their orders differ, so there are no plots of single ones")
 
     def text(self, format: str = "markdown", conventions: Sequence[str] = tuple(CONVENTIONS)) -> str:  # noqa: A002
         """Return the tables of the conventions and the score sheet, one after the other."""
@@ -101,23 +115,33 @@ def labelled(runs: Sequence[str]) -> dict[str, list[str]]:
     """Return the runs by label: what stands before `=`, or else what the run's recipe is.
 
     That is the method with its options, the memory where there is one, the recogniser where it is not the method's
-    own, and every other setting in which runs of the same words differ: only seeds and orders are averaged over.
+    own, and every other setting in which runs of the same words differ: only seeds and orders are averaged over. Runs
+    that met other experiences stand apart by the stream's folder.
 
     Raises
     ------
-    StandoutError : exit code 2, a folder has no results.
+    StandoutError : exit code 2, a folder has no results, or a label is empty.
     """
     named: list[tuple[str, str, dict[str, Any]]] = []
     recipes: dict[str, list[dict[str, Any]]] = {}  # words -> settings of each run that they describe
+    streams: dict[str, set[frozenset[str]]] = {}  # words -> the experiences that their runs met, in any order
     for given in runs:
         label, equals, folder = given.partition("=")
         settings: dict[str, Any] = {}
         if not equals or Path(given).exists():
-            recipe = read_results(given)[1]["recipe"]
+            document = read_results(given)[1]
+            recipe = document["recipe"]
             label, folder, settings = _label(recipe), given, _settings(recipe)
             recipes.setdefault(label, []).append(settings)
+            streams.setdefault(label, set()).add(frozenset(document["experiences"]))
+            settings["stream"] = Path(recipe["stream"]["path"]).name
+        elif not label:
+            raise StandoutError("usage", "label is empty", given, "write LABEL=RUN", exit_code=EXIT_USAGE)
         named.append((label, folder, settings))
-    unlike = {label: _unlike(settings) for label, settings in recipes.items()}
+    unlike = {
+        label: [path for path in _unlike(settings) if path != "stream" or len(streams[label]) > 1]
+        for label, settings in recipes.items()
+    }
     found: dict[str, list[str]] = {}
     for label, folder, settings in named:
         more = [f"{path}={settings[path]}" for path in unlike.get(label, ()) if path in settings]

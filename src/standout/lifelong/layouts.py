@@ -150,6 +150,7 @@ def _no_layout(folder: Path, wanted: str) -> StandoutError:
 KINDS: Mapping[str, str] = {
     "classes": "any tree DOMAIN/CLASS/pictures; each experience brings new classes",
     "core50": "CORe50, sM/oN/pictures; each session is an experience",
+    "core50-categories": "the same, with the ten categories as classes instead of the fifty objects",
     "domains": "any tree EXPERIENCE/CLASS/pictures; each folder is an experience",
     "openloris": "OpenLORIS-Object, PART/FACTOR/segmentN/OBJECT/pictures; 12 experiences",
     **{f"openloris-{factor}": f"OpenLORIS-Object, {factor} alone; 9 experiences" for factor in FACTORS},
@@ -167,7 +168,8 @@ def open_stream(root: str | Path, kind: str = "", *, experiences: int = 0, test_
 
     Raises
     ------
-    StandoutError : exit code 2, an unknown kind, a tree that is not of this kind, or an empty experience.
+    StandoutError : exit code 2, an unknown kind, a tree that is not of this kind, an empty experience, or a number of
+        experiences for another kind than "classes".
     ValueError : a share out of range.
     """
     if not 0 <= test_share < 1:
@@ -177,6 +179,7 @@ def open_stream(root: str | Path, kind: str = "", *, experiences: int = 0, test_
     makers: dict[str, Callable[[], Stream]] = {
         "classes": lambda: class_stream(root, experiences, test_share=test_share),
         "core50": lambda: core50_stream(root, test_share=test_share),
+        "core50-categories": lambda: core50_stream(root, categories=True, test_share=test_share),
         "domains": lambda: domain_stream(root, test_share=test_share),
         "openloris": lambda: openloris_stream(root, test_share=test_share),
         **{
@@ -186,6 +189,13 @@ def open_stream(root: str | Path, kind: str = "", *, experiences: int = 0, test_
     }
     if kind not in makers:
         raise unknown("kind of stream", kind, KINDS)
+    if bool(experiences) != (kind == "classes"):
+        what, how = (
+            (f"a stream of kind {kind} has its own number of experiences", "pass --kind classes, or leave it out")
+            if experiences
+            else ("a stream of kind classes needs a number of experiences", "pass --experiences N")
+        )
+        raise StandoutError("stream-classes", what, f"experiences={experiences}", how, exit_code=EXIT_USAGE)
     return makers[kind]()
 
 

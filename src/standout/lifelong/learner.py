@@ -66,7 +66,7 @@ def learn(
     recipe = check_lifelong(tables)
     chosen = build_method(recipe.method)
     check_memory(recipe, chosen, warn)
-    check_start(recipe.network, fresh=not resume)
+    check_start(recipe, chosen, fresh=not resume)
     device = choose_device(recipe.training.device)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
@@ -127,15 +127,27 @@ def plan_more(
     return recipe, stream._replace(notes=(*stream.notes, note)), []
 
 
-def _with_more(run: Path, folders: Sequence[str | Path], settings: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the run's settings with further folders at the end of its stream."""
-    if not (run / RECIPE).is_file():
+def stored_tables(run: str | Path) -> dict[str, Any]:
+    """Return the settings that a learner's folder holds.
+
+    Raises
+    ------
+    StandoutError : exit code 2, the folder holds no learner.
+    """
+    recipe = Path(run) / RECIPE
+    tables = read_recipe(str(recipe)) if recipe.is_file() else {}
+    if "stream" not in tables:  # a recipe of `standout train` has none
         raise StandoutError(
             "run-missing", "folder holds no learner", run, "make one with standout lifelong run", exit_code=EXIT_USAGE
         )
+    return tables
+
+
+def _with_more(run: Path, folders: Sequence[str | Path], settings: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the run's settings with further folders at the end of its stream."""
+    tables = stored_tables(run)
     if not folders:
         raise StandoutError("usage", "no folder to learn from", "", "name at least one", exit_code=EXIT_USAGE)
-    tables = read_recipe(str(run / RECIPE))
     for path, value in settings:
         table, _, key = path.rpartition(".")
         (tables.setdefault(table, {}) if table else tables)[key] = value
@@ -171,10 +183,17 @@ def _open(
     for note in stream.notes:
         shown.line(note)
     classes = stored["state"]["classes"] if found else stream.experiences[0].classes()
-    network, sources, recipe = make_recogniser(recipe, method, classes, fresh=found is None)
+    network, sources, recipe = make_recogniser(recipe, classes, fresh=found is None)
     prints = fingerprints(stream, allow_overlap=recipe.stream.allow_overlap)
     changes: list[dict[str, Any]] = []
     if found:
+        names = [experience.name for experience in stream.experiences]
+        if not overrides and any(new != old for new, old in zip(names, stored["experiences"], strict=False)):
+            raise StandoutError(
+                "stream-changed", "stream is not the run's", f"it has {', '.join(names)}",
+                f"the run's has {', '.join(stored['experiences'])}: name its folder, or start a new run",
+                exit_code=EXIT_USAGE,
+            )  # fmt: skip
         met = {name: prints.get(name, "") for name in stored["fingerprints"]}
         changes = check_settings(stored, recipe, {**met, **sources}, overrides, check=made_whole, free=FREE)
     layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format

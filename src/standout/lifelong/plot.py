@@ -14,6 +14,7 @@ from standout.lifelong.measures import AccuracyMatrix
 from standout.train.plot import INK, SOFT, dress
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Rows = Mapping[str, Sequence[AccuracyMatrix]]
@@ -74,9 +75,7 @@ def plot_experiences(rows: Rows) -> bytes:
             at = np.arange(1, len(values) + 1)
             panel.plot(at, values[:, place], color=colour, linestyle=style, linewidth=1.5, marker="o", markersize=2.5,
                        label=label)  # fmt: skip
-        panel.set_ylim(0, 1.02)
-        panel.set_xlabel("after experience")
-        dress(panel)
+        _frame(panel, count)
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8, labelcolor=SOFT)
     return _png(figure)
@@ -105,11 +104,19 @@ def plot_accuracy(rows: Rows, *, published: bool = False) -> bytes:
             panel.plot(np.arange(1, 13), values, ":", color=colour, linewidth=1.4,
                        label=f"{label}: published, other data, read by eye")  # fmt: skip
     panel.set_title("mean accuracy on all experiences")
-    panel.set_xlabel("after experience")
-    panel.set_ylim(0, 1.02)
-    dress(panel)
+    longest = max(len(matrix) for matrices in rows.values() for matrix in matrices)
+    _frame(panel, max(longest, 12 if published else 0))
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=SOFT)
     return _png(figure)
+
+
+def _frame(panel: Axes, count: int) -> None:
+    """Show all experiences, those that were not measured too, and all accuracies, so that a line at 0 is seen whole."""
+    room = 0.04 * count if count > 1 else 0.5
+    panel.set_xlim(1 - room, count + room)
+    panel.set_ylim(-0.02, 1.02)
+    panel.set_xlabel("after experience")
+    dress(panel)
 
 
 def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

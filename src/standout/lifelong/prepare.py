@@ -11,13 +11,20 @@ import torch
 from torch import Tensor
 
 from standout.errors import EXIT_USAGE, StandoutError, printable
-from standout.lifelong.build import RECOGNISERS, build_recogniser, load_pretrained
+from standout.lifelong.build import (
+    RECOGNISERS,
+    build_recogniser,
+    check_takes_weights,
+    is_mobile,
+    load_pretrained,
+    whole_options,
+)
 from standout.lifelong.layouts import open_stream
 from standout.lifelong.methods import METHODS
 from standout.lifelong.methods.method import Method
 from standout.lifelong.network import Recogniser
 from standout.lifelong.pictures import Labelled, Wanted
-from standout.lifelong.recipe import LifelongRecipe, RecogniserTable, StreamTable, check_lifelong
+from standout.lifelong.recipe import LifelongRecipe, StreamTable, check_lifelong
 from standout.lifelong.saliency import load_saliency, read_saliency, saliency_file, saliency_options
 from standout.lifelong.streams import Example, Experience, Stream, checked, contents_of, experience_of, refuse_leaks
 from standout.weights import backbone_options
@@ -85,7 +92,7 @@ def fingerprints(stream: Stream, *, allow_overlap: bool) -> dict[str, str]:
 
 
 def make_recogniser(
-    recipe: LifelongRecipe, method: Method, classes: Sequence[str], *, fresh: bool
+    recipe: LifelongRecipe, classes: Sequence[str], *, fresh: bool
 ) -> tuple[Recogniser, dict[str, str], LifelongRecipe]:
     """Return the recogniser, the sha256 of each file that it starts from ("" for none), and the recipe made whole.
 
@@ -95,26 +102,20 @@ def make_recogniser(
 
     Raises
     ------
-    StandoutError : exit code 2; an unknown recogniser or option, a file that is missing or does not fit, or a method
-        that needs a map and a recogniser that has none.
+    StandoutError : exit code 2; an unknown recogniser or option, or a file that is missing or does not fit.
     """
     table = recipe.network
-    name = table.name or METHODS[recipe.method["name"]].recogniser
+    name = name_of(recipe)
     options = dict(table.options)
     known = RECOGNISERS[name][2] if name in RECOGNISERS else {}
     saliency = read_saliency(table.sal_weights) if _there(table.sal_weights, fresh) else None
     if saliency:
         options = {**saliency_options(saliency, known), **options}
-    if _there(table.pretrained, fresh) and name.endswith("mobilenetv2_100"):
+    if _there(table.pretrained, fresh) and is_mobile(name):
         options = {**backbone_options(table.pretrained, options), **options}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         recogniser = build_recogniser(name, classes, **options)
-    if method.needs_map and not recogniser.has_map:
-        raise StandoutError(
-            "method-needs-map", f"{recipe.method['name']} needs a recogniser that says where the object is", name,
-            "take sdkd_mobilenetv2_100", exit_code=EXIT_USAGE,
-        )  # fmt: skip
     pretrained = load_pretrained(recogniser, table.pretrained) if _there(table.pretrained, fresh) else ""
     if saliency:
         load_saliency(recogniser, saliency)
@@ -128,8 +129,13 @@ def _there(path: str, fresh: bool) -> bool:
     return bool(path) and (fresh or Path(path).exists())
 
 
-def check_start(table: RecogniserTable, *, fresh: bool) -> None:
-    """Refuse what a recogniser cannot start from, before anything is written.
+def name_of(recipe: LifelongRecipe) -> str:
+    """Return the name of the recogniser that learns: the recipe's, or else its method's own."""
+    return recipe.network.name or METHODS[recipe.method["name"]].recogniser
+
+
+def check_start(recipe: LifelongRecipe, method: Method, *, fresh: bool) -> None:
+    """Refuse a recogniser that cannot be built, or what it cannot start from, before anything is written.
 
     Parameters
     ----------
@@ -137,8 +143,16 @@ def check_start(table: RecogniserTable, *, fresh: bool) -> None:
 
     Raises
     ------
-    StandoutError : exit code 2; a file is missing, or one of a saliency network and its option is there alone.
+    StandoutError : exit code 2; an unknown recogniser or option, a method that needs a map and a recogniser that has
+        none, a file that is missing or not wanted, or one of a saliency network and its option is there alone.
     """
+    table, name = recipe.network, name_of(recipe)
+    whole_options(name, table.options)
+    if method.needs_map and not RECOGNISERS[name][0].has_map:
+        raise StandoutError(
+            "method-needs-map", f"{recipe.method['name']} needs a recogniser that says where the object is", name,
+            "take sdkd_mobilenetv2_100", exit_code=EXIT_USAGE,
+        )  # fmt: skip
     sod = table.options.get("sal_init") == "sod"
     if sod and fresh and not table.sal_weights:
         raise StandoutError(
@@ -152,6 +166,8 @@ def check_start(table: RecogniserTable, *, fresh: bool) -> None:
         )  # fmt: skip
     if fresh and table.sal_weights:
         saliency_file(table.sal_weights)
+    if table.pretrained:
+        check_takes_weights(name, table.pretrained)
     if fresh and table.pretrained and not Path(table.pretrained).is_file():
         raise StandoutError(
             "file-missing", "no such file of weights", table.pretrained, "check the path", exit_code=EXIT_USAGE

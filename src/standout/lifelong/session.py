@@ -164,6 +164,7 @@ class Session:
                 if self.stop.number is not None or (self.saver.due() and state.steps_here < progress.steps):
                     self.saver.save()
                 self.stop.check()
+        guard.check_end()
         if self.saver.unsaved():
             self.saver.save()
 
@@ -243,6 +244,10 @@ class Session:
             if count:
                 of = f"{count} of {len(other.test)} pictures to be tested on"
                 self.shown.line(f"{other.name} has {of} of classes that were not met yet")
+        skipped = state.skipped - sum(row.get("skipped", 0) for row in state.rows)
+        if skipped:
+            why = "loss or gradient was no finite number"
+            self.shown.line(f"standout: warning: {skipped} steps of {experience.name} were left out: {why}")
         held_out = self._accuracy(self.stream.held_out)
         state.network.eval().requires_grad_(True)
         began = time.monotonic()
@@ -257,6 +262,7 @@ class Session:
             "classes": len(state.network.classes),
             "pictures": len(experience.training),
             "seconds": round(state.seconds, 2),
+            "skipped": skipped,
             "memory_bytes": state.memory.bytes,
             "memory_pictures": len(state.memory),
             "method_bytes": tensor_bytes(self.method.state()),
@@ -272,8 +278,12 @@ class Session:
         if seen:
             words = "  ".join(f"{a:.4f}" for a in seen)
             self.shown.line(f"after {experience.name}: accuracy {sum(seen) / len(seen):.4f} on what was met ({words})")
+        if held_out is not None:
+            self.shown.line(f"accuracy {held_out:.4f} on what is held out from every experience")
         if self.method.memory:
-            self.shown.line(f"memory: {len(state.memory)} pictures, {state.memory.bytes} of {state.memory.limit} bytes")
+            none = "" if state.memory.slots else f"; one picture takes {state.memory.item_bytes}"
+            words = f"memory: {len(state.memory)} pictures, {state.memory.bytes} of {state.memory.limit} bytes{none}"
+            self.shown.line(words)
         self.saver.save(last=state.experience == len(self.stream.experiences))
         self._write_results()
         self.stop.check()

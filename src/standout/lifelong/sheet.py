@@ -15,6 +15,7 @@ from standout.lifelong.table import FORMATS, escaped
 # key -> (heading, digits, what one unit of the heading is)
 COLUMNS: Mapping[str, tuple[str, int, float]] = {
     "accuracy_gem": ("accuracy at the end", 4, 1.0),
+    "held_out": ("on what is held out", 4, 1.0),
     "parameters": ("parameters, M", 2, 1e6),
     "model_bytes": ("model, MiB", 2, 2**20),
     "inference_ms": ("inference, ms", 1, 1.0),
@@ -35,6 +36,7 @@ def costs_of(document: Mapping[str, Any]) -> dict[str, float | None]:
 
     return {
         "accuracy_gem": document["gem"]["accuracy_gem"],
+        "held_out": after[-1].get("held_out"),
         **{key: document.get(key) for key in ("parameters", "model_bytes", "inference_ms")},
         **{key: most(key) for key in ("memory_bytes", "method_bytes", "peak_bytes")},
         "seconds": math.fsum(row["seconds"] for row in after) / len(after),
@@ -58,6 +60,8 @@ def score_sheet(rows: Sheet, format: str = "markdown") -> str:  # noqa: A002 - t
     if not rows or not all(rows.values()):
         raise ValueError("a sheet needs at least one row, and every row at least one run")
     means = {printable(label): _means([costs_of(run) for run in runs]) for label, runs in rows.items()}
+    # CORe50 alone holds pictures out from every experience; elsewhere a column of nothing would say nothing.
+    shown = [key for key in COLUMNS if key != "held_out" or any(values[key] is not None for values in means.values())]
     if format == "json":
         entries = [{"label": label, **values, "runs": len(rows[key])}
                    for key, (label, values) in zip(rows, means.items(), strict=True)]  # fmt: skip
@@ -65,12 +69,12 @@ def score_sheet(rows: Sheet, format: str = "markdown") -> str:  # noqa: A002 - t
     if format == "csv":
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\n")
-        writer.writerow(["label", *COLUMNS])
+        writer.writerow(["label", *shown])
         for label, values in means.items():
-            writer.writerow([label, *("" if values[key] is None else repr(values[key]) for key in COLUMNS)])
+            writer.writerow([label, *("" if values[key] is None else repr(values[key]) for key in shown)])
         return written.getvalue()
-    headings = [heading for heading, _, _ in COLUMNS.values()]
-    table = {label: [_cell(values[key], key) for key in COLUMNS] for label, values in means.items()}
+    headings = [COLUMNS[key][0] for key in shown]
+    table = {label: [_cell(values[key], key) for key in shown] for label, values in means.items()}
     if format == "latex":
         lines = [f"\\begin{{tabular}}{{l{'r' * len(headings)}}}", "\\hline", " & ".join(["", *headings]) + r" \\"]
         lines += ["\\hline", *(" & ".join([escaped(label), *cells]) + r" \\" for label, cells in table.items())]

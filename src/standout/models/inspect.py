@@ -54,7 +54,8 @@ class Inspected(NamedTuple):
             "classes": _words({"": said["classes"]}) if "classes" in said else "",
             "licence": printable(said["licence"]) or "none stated",
             "training": _words(said["training"]) or "nothing stated",
-            "measures": _words(said["measures"]) or "none stated",
+            "measures": _words({k: round(v, 4) if isinstance(v, float) else v for k, v in said["measures"].items()})
+            or "none stated",
             "source": said["source_sha256"] or "no file stated",
         }
         return [f"{name:<10}{value}" for name, value in found.items() if name != "classes" or value]

@@ -71,13 +71,28 @@ class NonFiniteGuard:
                 "files": list(files),
             }
         )
-        if state.skipped_in_a_row < self.limit:
-            return
+        if state.skipped_in_a_row >= self.limit:
+            raise self._stopped(state.steps_done + 1, files)
+
+    def check_end(self) -> None:
+        """Refuse to end on a step that was left out: weights whose loss is no number have learnt nothing to keep.
+
+        Raises
+        ------
+        StandoutError : the last step was skipped; as `leave_out`.
+        """
+        if self.state.skipped_in_a_row:
+            raise self._stopped(self.state.steps_done, self._left_out[-1]["files"] if self._left_out else [])
+
+    def _stopped(self, step: int, files: Sequence[str]) -> StandoutError:
         report = self.folder / REPORT
         atomic_write(report, json.dumps({"schema": 1, "steps": list(self._left_out)}, indent=1).encode() + b"\n")
-        raise StandoutError(
+        count = self.state.skipped_in_a_row
+        steps = f"{count} steps in a row up to step {step}" if count > 1 else f"step {step}"
+        return StandoutError(
             "nonfinite",
-            f"loss stopped being a number: {self.limit} steps in a row up to step {state.steps_done + 1}",
-            f"last batch {', '.join(files[:3])}{', …' if len(files) > 3 else ''}; all files are listed in {report}",
+            f"loss stopped being a number: {steps}",
+            f"last batch {', '.join(files[:3])}{', …' if len(files) > 3 else ''}; all files are listed in {report}"
+            if files else report,
             "lower optimiser.rate or check those files; the last good checkpoint stays",
-        )
+        )  # fmt: skip

@@ -48,6 +48,8 @@ def compare(
         click.echo(json.dumps({"schema": 1, **parts, "sheet": json.loads(compared.sheet("json"))}, indent=1))
     else:
         click.echo(compared.text(format, conventions), nl=False)
+    for note in compared.notes:
+        click.echo(f"standout: note: {note}", err=True)
     if output is not None:
         if dry_run:
             for path in compared.planned(output):

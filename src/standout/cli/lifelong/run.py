@@ -19,7 +19,7 @@ from standout.errors import EXIT_USAGE, StandoutError
 @click.option("--experiences", type=click.IntRange(1), help="Their number, for --kind classes.")
 @click.option("--order", metavar="NAME,NAME", help="The experiences in another order.")
 @click.option("--recogniser", metavar="NAME", help="What learns.  [default: the method's own]")
-@click.option("--pretrained", metavar="FILE", help="Trained weights of MobileNetV2, safetensors.")
+@click.option("--pretrained", metavar="FILE", help="Trained weights of MobileNetV2 or VGG-16, safetensors.")
 @click.option("--saliency", metavar="FILE", help="Start where objects are from a cascade of your own: sal_init=sod.")
 @click.option("--recipe", metavar="FILE", help="A recipe: a path, or the name of one that is shipped.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting, such as optimiser.rate=0.01.")
@@ -63,9 +63,13 @@ def run(
 
     if resume and output is None:
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)
-    stored = Path(output or "") / "recipe.toml"
-    source = recipe or (str(stored) if resume and stored.is_file() else None)
-    tables: dict[str, Any] = read_recipe(source, "lifelong") if source else {}
+    tables: dict[str, Any] = {}
+    if recipe:
+        tables = read_recipe(recipe, "lifelong")
+    elif output is not None and resume and (stream is None or (Path(output) / "recipe.toml").is_file()):
+        from standout.lifelong.learner import stored_tables
+
+        tables = stored_tables(output)
     if method is not None:
         tables["method"] = parse_strategy(method)
     edits = {
@@ -122,7 +126,8 @@ def preview(tables: dict[str, Any], as_json: bool) -> None:
 
     recipe = check_lifelong(tables)
     notes: list[str] = []
-    check_memory(recipe, build_method(recipe.method), notes.append)
-    check_start(recipe.network, fresh=True)
+    method = build_method(recipe.method)
+    check_memory(recipe, method, notes.append)
+    check_start(recipe, method, fresh=True)
     stream = open_recipe(recipe.stream)
     tell_experiences(recipe, stream.experiences, [*notes, *stream.notes], as_json)

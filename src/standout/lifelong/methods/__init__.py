@@ -60,15 +60,40 @@ def build_method(entry: Mapping[str, Any]) -> Method:
         raise unknown("method", name, METHODS)
     kind = find({name: METHODS[name].place}, name, "method")
     fixed = METHODS[name].options
-    known = [key for key in inspect.signature(kind).parameters if key not in fixed]
+    known = {key: one for key, one in inspect.signature(kind).parameters.items() if key not in fixed}
     options = {key: value for key, value in entry.items() if key != "name"}
     for key in options:
         if key not in known:
             raise unknown(f"option of {name}", key, known or ["none"])
     try:
+        for key, value in options.items():
+            _check_kind(key, value, known[key].annotation)
         method: Method = kind(**fixed, **options)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise StandoutError(
             "option-value", f"{name} refuses its options", error, "mend the option", exit_code=EXIT_USAGE
         ) from error
     return method
+
+
+def _check_kind(key: str, value: Any, annotation: str) -> None:
+    """Refuse an option that is not of its parameter's kind, before a comparison would take it for something else.
+
+    Parameters
+    ----------
+    annotation : of the parameter, as it is written.
+
+    Raises
+    ------
+    ValueError : names the option and what it must be.
+    """
+    from standout.networks.build import is_number, is_whole
+
+    wanted, fits = {
+        "bool": ("true or false", isinstance(value, bool)),
+        "float": ("a number", is_number(value)),
+        "int": ("a whole number", is_whole(value)),
+        "str": ("a word", isinstance(value, str)),
+    }[annotation.removesuffix(" | None")]
+    if not fits:
+        raise ValueError(f"{key} must be {wanted}, not {value!r}")
