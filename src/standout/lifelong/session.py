@@ -164,7 +164,7 @@ class Session:
                 if self.stop.number is not None or (self.saver.due() and state.steps_here < progress.steps):
                     self.saver.save()
                 self.stop.check()
-        guard.check_end()
+        guard.check_end(max(1, epochs * length))
         if self.saver.unsaved():
             self.saver.save()
 
@@ -246,8 +246,9 @@ class Session:
                 self.shown.line(f"{other.name} has {of} of classes that were not met yet")
         skipped = state.skipped - sum(row.get("skipped", 0) for row in state.rows)
         if skipped:
+            steps = "1 step" if skipped == 1 else f"{skipped} steps"
             why = "loss or gradient was no finite number"
-            self.shown.line(f"standout: warning: {skipped} steps of {experience.name} were left out: {why}")
+            self.shown.line(f"standout: warning: {steps} of {experience.name} left out: {why}")
         held_out = self._accuracy(self.stream.held_out)
         state.network.eval().requires_grad_(True)
         began = time.monotonic()

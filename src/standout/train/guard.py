@@ -74,14 +74,18 @@ class NonFiniteGuard:
         if state.skipped_in_a_row >= self.limit:
             raise self._stopped(state.steps_done + 1, files)
 
-    def check_end(self) -> None:
-        """Refuse to end on a step that was left out: weights whose loss is no number have learnt nothing to keep.
+    def check_end(self, steps: int) -> None:
+        """Refuse to end where the last steps were left out: such weights are no result. One bad batch may be last.
+
+        Parameters
+        ----------
+        steps : all that were to be made.
 
         Raises
         ------
-        StandoutError : the last step was skipped; as `leave_out`.
+        StandoutError : as `leave_out`.
         """
-        if self.state.skipped_in_a_row:
+        if self.state.skipped_in_a_row >= min(2, steps):
             raise self._stopped(self.state.steps_done, self._left_out[-1]["files"] if self._left_out else [])
 
     def _stopped(self, step: int, files: Sequence[str]) -> StandoutError:
