@@ -20,7 +20,7 @@ from standout.train.recipe import (
     read_recipe,
     shipped_recipes,
 )
-from standout.train.recipe_text import format_toml, parse_setting, parse_strategy
+from standout.train.recipe_text import parse_setting, parse_strategy
 
 
 def refused(tables):
@@ -48,31 +48,6 @@ def test_a_recipe_survives_being_written_and_read():
     for path in shipped_recipes():
         recipe = check_recipe(read_recipe(path))
         assert check_recipe(tomllib.loads(as_toml(recipe))) == recipe
-
-
-some_scalars = (
-    some.booleans()
-    | some.integers(-(2**62), 2**62)
-    | some.floats(allow_nan=False)
-    | some.text(some.characters(exclude_categories=["Cs"]), max_size=12)
-)
-some_keys = some.text(some.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-some_tables = some.recursive(
-    some.dictionaries(some_keys, some_scalars | some.lists(some_scalars, max_size=3), max_size=4),
-    lambda inner: some.dictionaries(some_keys, inner | some.lists(inner, min_size=1, max_size=3), max_size=3),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=40)
-@given(some_tables)
-def test_what_is_written_as_toml_reads_back_the_same(tables):
-    assert tomllib.loads(format_toml(tables)) == tables
-
-
-def test_toml_refuses_what_it_cannot_hold():
-    with pytest.raises(TypeError, match="None"):
-        format_toml({"a": {"b": None}})
 
 
 @pytest.mark.parametrize(

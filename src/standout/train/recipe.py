@@ -15,7 +15,8 @@ from msgspec import Meta, Struct, field
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import disk_error
 from standout.names import nearest, unknown
-from standout.train.recipe_text import format_toml, parse_setting
+from standout.toml import format_toml
+from standout.train.recipe_text import parse_setting
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 NotNegative = Annotated[float, Meta(ge=0.0)]
