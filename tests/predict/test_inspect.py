@@ -89,14 +89,14 @@ def rewritten(tmp_path, **changes):
 
 
 def test_the_stored_recipe_is_printed_as_the_toml_that_trains_again(tmp_path):
-    recipe = as_tables(check_recipe({"data": {"train": "DUTS-TR"}, "strategies": [{"name": "pyramid"}]}))
-    path = rewritten(tmp_path, training={"fingerprints": {"data": "ab"}, "recipe": recipe})
+    recipe = check_recipe({"data": {"train": "DUTS-TR"}, "strategies": [{"name": "pyramid"}]})
+    path = rewritten(tmp_path, training={"fingerprints": {"data": "ab"}, "recipe": as_tables(recipe)})
 
     lines = inspect_model(path).lines()
 
     at = next(number for number, line in enumerate(lines) if line.startswith("recipe "))
     assert lines[at - 2 : at] == ["training  [fingerprints]", '          data = "ab"']
-    assert tomllib.loads("\n".join(line[10:] for line in lines[at:])) == recipe
+    assert check_recipe(tomllib.loads("\n".join(line[10:] for line in lines[at:]))) == recipe
     assert max(len(line) for line in lines[at:]) < 80
 
 
