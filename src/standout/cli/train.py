@@ -93,6 +93,8 @@ def train(
     if resume and output is None:
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)
     stored = Path(output or "") / "recipe.toml"
+    if resume and not (stored.is_file() or data or recipe):
+        raise StandoutError("no-run", "there is no run to go on with", output, "check --output", exit_code=EXIT_USAGE)
     source = recipe or (stored if resume and stored.is_file() else "default")
     tables = read_recipe(source)
     edits = {

@@ -150,8 +150,8 @@ class TrainingTable(Table, frozen=True):
     freeze_batch_norm: bool = False
     final: Literal["best", "last"] = "best"
     nonfinite_limit: Count = 10
-    workers: Annotated[int, Meta(ge=0)] = 1
-    threads: Annotated[int, Meta(ge=0)] = 0
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 1
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     device: str = "auto"
     time_limit: NotNegative = 0.0
     process_minutes: Annotated[float, Meta(gt=0.0)] = 30.0
