@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from standout import files
 from standout.errors import StandoutError
 from standout.files import FolderLock, Ledger, atomic_write, remove_leftovers
+from standout.reading import announce_reading, open_plain
 from standout.windows import WINDOWS_PATH, refused_by_windows
 
 
@@ -327,6 +329,17 @@ def test_k06_on_windows_such_a_name_is_refused_before_anything_is_written(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
+def test_nothing_but_a_plain_file_is_opened_for_its_hash(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # to open it would wait for ever
+    (tmp_path / "plain").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(tmp_path / "plain")
+
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(OSError, match="Not a regular file"):
+            open_plain(path)
+    assert files.sha256_of(tmp_path / "link") == hashlib.sha256(b"x").hexdigest()
+
+
 def test_announcing_a_file_opens_plain_files_alone_and_says_nothing(tmp_path):
     (tmp_path / "plain").write_bytes(b"x" * 10_000)
     os.mkfifo(tmp_path / "pipe")
@@ -335,7 +348,7 @@ def test_announcing_a_file_opens_plain_files_alone_and_says_nothing(tmp_path):
         real = os.open
         patch.setattr(os, "open", lambda path, *rest: seen.append(path) or real(path, *rest))
         for path in (tmp_path / "plain", tmp_path / "pipe", tmp_path, tmp_path / "missing", "with\0zero"):
-            files.announce_reading(path)
+            announce_reading(path)
 
     assert seen == [tmp_path / "plain"]
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from standout.errors import EXIT_USAGE, StandoutError
+from standout.reading import open_plain
 from standout.windows import WINDOWS_PATH, refused_by_windows, takes_long_paths
 
 TEMPORARY_PREFIX = ".standout-"
@@ -88,21 +89,6 @@ def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True, 
             raise disk_error(error, path) from error
         raise
     return path
-
-
-def announce_reading(path: str | Path) -> None:
-    """Have the system fetch a file into memory, for a reading that is to come; where it cannot, nothing happens."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    # Whatever is wrong with the file is said by who reads it. Nothing but a plain file is opened.
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - on the way of every picture
-            return
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(handle)
 
 
 def commit_folder(temporary: Path, final: Path) -> Path:
@@ -229,8 +215,13 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Return the hexadecimal sha256 of a file's bytes.
+
+    Raises
+    ------
+    OSError : as `open_plain`.
+    """
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

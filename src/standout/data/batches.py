@@ -18,8 +18,8 @@ from standout.data.pairs import Pair, shown
 from standout.data.views import View, cut, stack
 from standout.data.workers import in_order
 from standout.errors import StandoutError
-from standout.files import announce_reading
 from standout.images import as_levels
+from standout.reading import announce_reading
 from standout.shapes import Batch
 
 LOST_PER_MILLE = 3

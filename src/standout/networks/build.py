@@ -66,7 +66,7 @@ NETWORKS: Mapping[str, tuple[Callable[..., Network], Mapping[str, Any]]] = {
 }
 
 
-def build_network(name: str, **options: Any) -> Network:
+def build_network(name: str, /, **options: Any) -> Network:
     """Return a new network with random weights; `name` and the full `options` stay with it.
 
     Parameters
