@@ -184,6 +184,9 @@ def disk_error(error: OSError, path: str | Path) -> StandoutError:
         errno.EROFS: "choose a place that can be written",
         errno.ENOENT: "check the path",
         errno.ENOTDIR: "a part of the path is a file",
+        errno.EISDIR: "give a file",
+        errno.ENAMETOOLONG: "choose a shorter one",
+        errno.ELOOP: "mend the link",
     }
     if WINDOWS:
         remedies[errno.EACCES] = "close the program that holds it, or check its permissions"

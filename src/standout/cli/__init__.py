@@ -127,6 +127,13 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
                 arguments,
             )
         )
+    except OSError as error:
+        # What the system refuses about a path or the output, wherever it was met, is no bug.
+        if debug:
+            raise
+        from standout.files import disk_error
+
+        sys.exit(fail(disk_error(error, error.filename or "standard output"), arguments))
     except Exception as error:
         if debug:
             raise

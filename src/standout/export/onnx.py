@@ -124,8 +124,9 @@ def find_weights(source: str | Path) -> Path:
     path = Path(source)
     found = path / _MODEL if path.is_dir() else path
     if not found.exists():
-        what = "run has no model yet" if path.is_dir() else "there is no such run or model file"
-        how = "finish it with `standout train --resume`" if path.is_dir() else "check the path"
+        is_run = (path / "recipe.toml").exists()
+        what = "run has no model yet" if is_run else "there is no such run or model file"
+        how = "finish it with `standout train --resume`" if is_run else "check the path"
         raise StandoutError("model-missing", what, path, how, exit_code=EXIT_USAGE)
     if found.suffix.lower() != ".safetensors":
         raise StandoutError(
