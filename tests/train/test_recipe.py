@@ -16,11 +16,10 @@ from standout.train.recipe import (
     as_toml,
     check_recipe,
     differences,
-    edit,
     read_recipe,
     shipped_recipes,
 )
-from standout.train.recipe_text import parse_setting, parse_strategy
+from standout.train.recipe_text import edit, parse_setting, parse_strategy
 
 
 def refused(tables):
@@ -57,6 +56,13 @@ def test_a_recipe_survives_being_written_and_read():
         ({"optimiser": {"rat": 1}}, "unknown recipe key: optimiser.rat; did you mean optimiser.rate"),
         ({"training": {"rate": 0.1}}, "unknown recipe key: training.rate; did you mean optimiser.rate"),
         ({"training": {"batch": 0}}, "training.batch"),
+        ({"training": {"epochs": 10**20}}, "training.epochs"),
+        ({"training": {"threads": 100_000}}, "training.threads"),
+        ({"training": {"time_limit": float("inf")}}, "training.time_limit; write a finite number"),
+        ({"strategies": [{"name": "pyramid", "temperature": float("nan")}]}, "strategies.0.temperature"),
+        ({"optimiser": {"betas": [0.9, 1.0]}}, "optimiser.betas"),
+        ({"augmentation": {"scale": [2.0, 1.0]}}, "augmentation.scale=[2, 1]; write two numbers above 0"),
+        ({"augmentation": {"scale": [0.0, 1.0]}}, "augmentation.scale=[0, 1]"),
         ({"training": {"batch": "many"}}, "training.batch"),
         ({"optimiser": {"name": "adam"}}, "optimiser.name"),
         ({"optimiser": {"rate": -1.0}}, "optimiser.rate"),

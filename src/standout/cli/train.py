@@ -87,8 +87,8 @@ def train(
     The folder --output receives the resolved recipe, the metrics, checkpoints and at the end model.safetensors.
     `standout train --recipe RUN/recipe.toml --output OTHER` repeats a run.
     """
-    from standout.train.recipe import check_recipe, edit, read_recipe
-    from standout.train.recipe_text import parse_strategy, parse_value
+    from standout.train.recipe import check_recipe, read_recipe
+    from standout.train.recipe_text import edit, parse_strategy, parse_value
 
     if resume and output is None:
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)

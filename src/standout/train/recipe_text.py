@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 from standout.errors import EXIT_USAGE, StandoutError
@@ -26,6 +27,46 @@ def parse_setting(setting: str) -> tuple[list[str], Any]:
             "usage", "setting is no key=value", setting, "write --set table.key=value", exit_code=EXIT_USAGE
         )
     return parts, parse_value(text.strip())
+
+
+def edit(tables: dict[str, Any], settings: Sequence[str]) -> None:
+    """Apply `table.key=value` settings in place; a number in the path counts into a list.
+
+    Raises
+    ------
+    StandoutError : exit code 2, a setting without `=`, or a path through something that is no table.
+    """
+    for setting in settings:
+        path, value = parse_setting(setting)
+        place: Any = tables
+        for part in path[:-1]:
+            place = _entered(place, part, setting)
+        last = path[-1]
+        if isinstance(place, list):
+            place[_number(place, last, setting)] = value
+        else:
+            place[last] = value
+
+
+def _entered(place: Any, part: str, setting: str) -> Any:
+    found = place[_number(place, part, setting)] if isinstance(place, list) else place.setdefault(part, {})
+    if not isinstance(found, dict | list):
+        raise StandoutError(
+            "recipe-value", "setting goes through a value", setting, f"{part} is no table", exit_code=EXIT_USAGE
+        )
+    return found
+
+
+def _number(place: list[Any], part: str, setting: str) -> int:
+    if not part.isdecimal() or int(part) >= len(place):
+        raise StandoutError(
+            "recipe-value",
+            "setting counts past a list",
+            setting,
+            f"it has {len(place)} entries, from 0",
+            exit_code=EXIT_USAGE,
+        )
+    return int(part)
 
 
 def parse_value(text: str) -> Any:
