@@ -59,6 +59,7 @@ def test_a_recipe_survives_being_written_and_read():
         ({"training": {"epochs": 10**20}}, "training.epochs"),
         ({"training": {"threads": 100_000}}, "training.threads"),
         ({"training": {"time_limit": float("inf")}}, "training.time_limit; write a finite number"),
+        ({"strategies": [{"name": "pyramid", "temperature": 2**63}]}, "strategies.0.temperature; write a finite"),
         ({"strategies": [{"name": "pyramid", "temperature": float("nan")}]}, "strategies.0.temperature"),
         ({"optimiser": {"betas": [0.9, 1.0]}}, "optimiser.betas"),
         ({"augmentation": {"scale": [2.0, 1.0]}}, "augmentation.scale=[2, 1]; write two numbers above 0"),
@@ -163,6 +164,8 @@ def test_no_text_makes_the_reader_of_strategies_crash(text):
 
 def test_strategies_refuse_what_they_do_not_know():
     for entry, said in (
+        ({"name": "virtual_teacher", "multiplier": "x"}, "could not convert string to float"),
+        ({"name": "pyramid", "supervision": {"name": 5}}, "pyramid refuses its options"),
         ({"name": "virtal_teacher"}, "did you mean virtual_teacher"),
         ({"name": "virtual_teacher", "confidenc": 1}, "did you mean confidence"),
         ({"name": "virtual_teacher", "confidence": 7}, "confidence"),

@@ -31,7 +31,7 @@ def build_strategy(entry: Mapping[str, Any], seed: int = 0) -> Strategy:
     name = entry["name"]
     kind = find(STRATEGIES, name, "strategy")
     options = {
-        key: build_strategy(value, seed) if isinstance(value, Mapping) and "name" in value else value
+        key: build_strategy(value, seed) if isinstance(value, Mapping) and isinstance(value.get("name"), str) else value
         for key, value in entry.items()
         if key != "name"
     }

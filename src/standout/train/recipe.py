@@ -262,11 +262,10 @@ def check_tables(tables: Mapping[str, Any], kind: type[Kind]) -> Kind:
     StandoutError : as `check_recipe`.
     """
     _refuse_unknown_keys(tables, kind, "", kind)
-    # TOML has them; a checkpoint and a model file, which hold the recipe, do not.
-    if endless := next((place for place, value in _numbers(tables) if not math.isfinite(value)), ""):
-        raise StandoutError(
-            "recipe-value", "recipe has a wrong value", endless, "write a finite number", exit_code=EXIT_USAGE
-        )
+    # TOML has numbers that a checkpoint and a model file, which hold the recipe, have not.
+    if place := next(_unstorable(tables), ""):
+        how = "write a finite number of at most 64 bits"
+        raise StandoutError("recipe-value", "recipe has a wrong value", place, how, exit_code=EXIT_USAGE)
     try:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
@@ -280,13 +279,14 @@ def check_tables(tables: Mapping[str, Any], kind: type[Kind]) -> Kind:
         ) from error
 
 
-def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    """Yield every float of nested tables and lists with its path."""
-    if isinstance(value, float):
-        yield place, value
+def _unstorable(value: Any, place: str = "") -> Iterator[str]:
+    """Yield the path of every number in nested tables and lists that JSON, as we read it, does not hold."""
+    if isinstance(value, int | float):
+        if not (math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63):
+            yield place
     elif isinstance(value, Mapping | list | tuple):
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _numbers(item, f"{place}.{key}" if place else str(key))
+            yield from _unstorable(item, f"{place}.{key}" if place else str(key))
 
 
 def check_recipe(tables: Mapping[str, Any]) -> Recipe:
