@@ -240,7 +240,7 @@ def read_recipe(name: str | Path, kind: str = "") -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise disk_error(error, path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StandoutError(
             "recipe-toml", "recipe is no TOML", f"{path}: {error}", "mend that line", exit_code=EXIT_USAGE
         ) from error
