@@ -194,7 +194,8 @@ def _choose_part(folder: Path, by_part: Mapping[str, T], part: str | None) -> tu
 def _from_list(path: Path, layout: str | None, part: str | None, skip_unpaired: bool) -> Pairs:
     lines = lists.read_list(path)
     if not lines[0].mask:
-        whole = find_pairs(path.parent, layout=layout, part=part, skip_unpaired=skip_unpaired)
+        with lists.beside(path):
+            whole = find_pairs(path.parent, layout=layout, part=part, skip_unpaired=skip_unpaired)
         chosen = set(_named(whole.pairs, path))
         return whole._replace(pairs=tuple(pair for pair in whole.pairs if pair.name in chosen))
     if layout is not None:
