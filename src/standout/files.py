@@ -372,7 +372,13 @@ class Ledger:
         return StandoutError("ledger-damaged", "ledger line is damaged", f"{self.path} line {number}", how)
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add one entry; it is on its way to the disk when this returns, whole or not at all to a reader."""
+        """Add one entry; it is on its way to the disk when this returns, whole or not at all to a reader.
+
+        Raises
+        ------
+        StandoutError : the disk refuses.
+        ValueError : the entry holds what JSON does not.
+        """
         line = json.dumps({"schema": 1, **entry}, allow_nan=False).encode() + b"\n"  # ENTRY_START
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -174,7 +174,12 @@ class Batches:
         ]
 
     def decoded(self, pair: Pair) -> Decoded | StandoutError:
-        """Return a pair's pixels, or why its files cannot be read; nothing else is touched."""
+        """Return a pair's pixels, or why its files cannot be read; nothing else is touched.
+
+        Raises
+        ------
+        StandoutError : "loader-failed", reading raised what it should not.
+        """
         try:
             return self.reading.decode(pair) if self.cache is None else self.cache.read(pair, self.reading)
         except StandoutError as error:

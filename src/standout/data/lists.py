@@ -106,7 +106,12 @@ def name_of(text: str) -> str:
 
 
 def lists_in(folder: Path) -> dict[str, Path]:
-    """Return the list files of pairs in a folder by part, where their names say the part."""
+    """Return the list files of pairs in a folder by part, where their names say the part.
+
+    Raises
+    ------
+    StandoutError : exit code 2; several lists fit one part, or one cannot be read.
+    """
     found = {}
     for part, stems in _STEMS.items():
         paths = sorted(
