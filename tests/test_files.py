@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from standout import files
 from standout.errors import StandoutError
 from standout.files import FolderLock, Ledger, atomic_write, remove_leftovers
-from standout.reading import announce_reading, open_plain
 from standout.windows import WINDOWS_PATH, refused_by_windows
 
 
@@ -258,7 +257,6 @@ def test_a_ledger_refuses_numbers_that_json_does_not_have(tmp_path):
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):
-    import hashlib
 
     (tmp_path / "x").write_bytes(b"abc" * 1000)
 
@@ -327,30 +325,6 @@ def test_k06_on_windows_such_a_name_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(StandoutError, match="keeps for itself"):
         files.atomic_write(tmp_path / "a:b.png", b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
-
-
-def test_nothing_but_a_plain_file_is_opened_for_its_hash(tmp_path):
-    os.mkfifo(tmp_path / "pipe")  # to open it would wait for ever
-    (tmp_path / "plain").write_bytes(b"x")
-    (tmp_path / "link").symlink_to(tmp_path / "plain")
-
-    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        with pytest.raises(OSError, match="Not a regular file"):
-            open_plain(path)
-    assert files.sha256_of(tmp_path / "link") == hashlib.sha256(b"x").hexdigest()
-
-
-def test_announcing_a_file_opens_plain_files_alone_and_says_nothing(tmp_path):
-    (tmp_path / "plain").write_bytes(b"x" * 10_000)
-    os.mkfifo(tmp_path / "pipe")
-    seen = []
-    with pytest.MonkeyPatch.context() as patch:
-        real = os.open
-        patch.setattr(os, "open", lambda path, *rest: seen.append(path) or real(path, *rest))
-        for path in (tmp_path / "plain", tmp_path / "pipe", tmp_path, tmp_path / "missing", "with\0zero"):
-            announce_reading(path)
-
-    assert seen == [tmp_path / "plain"]
 
 
 @pytest.mark.parametrize("durable", [True, False])
