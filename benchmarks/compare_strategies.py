@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shlex
 import statistics
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from measuring import RESULTS, keep, result
+
 METHODS = {
     "plain": ["none"],
     "virtual teacher": ["virtual_teacher"],
@@ -101,24 +100,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "compare_strategies.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "compare_strategies.json")
     settings = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for seed in settings.seeds:
         for method in METHODS:
             rows += one(method, seed, settings)
-            document = {
-                "schema": 1,
-                "command": shlex.join(["python", "benchmarks/compare_strategies.py", *sys.argv[1:]]),
-                "versions": {"python": platform.python_version()}
-                | {n: version(n) for n in ("standout", "torch", "numpy")},
-                "threads": settings.threads,
-                "seed": settings.seeds,
-                "machine": f"{platform.system()} {platform.machine()}",
-                "protocol": "pysodmetrics-1.6.2",
-                "rows": rows,
-            }
-            settings.output.write_text(json.dumps(document, indent=1) + "\n")
+            document = result(
+                shlex.join(["compare_strategies.py", *sys.argv[1:]]),
+                *("torch", "numpy"),
+                threads=settings.threads,
+                seed=settings.seeds,
+                protocol="pysodmetrics-1.6.2",
+                rows=rows,
+            )
+            keep(settings.output, document)
     print(table(rows))
 
 

@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import resource
 import shutil
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from measuring import RESULTS, keep, result
 
-from standout import __version__, checkpoint
+from standout import checkpoint
 from standout.errors import StandoutError
-from standout.files import atomic_write, is_temporary
-
-RESULT = Path(__file__).parents[1] / "docs" / "results" / "damaged_checkpoints.json"
+from standout.files import is_temporary
 
 
 def silent(_line: str) -> None:
@@ -94,23 +90,19 @@ def main() -> None:
     asked.add_argument("--flips", type=int, default=200)
     asked.add_argument("--refusals", type=int, default=20)
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--output", type=Path, default=RESULT)
+    asked.add_argument("--output", type=Path, default=RESULTS / "damaged_checkpoints.json")
     given = asked.parse_args()
     flips, refusals = flip(given.flips, random.Random(given.seed)), refuse(given.refusals)
-    result = {
-        "schema": 1,
-        "command": f"python benchmarks/damage_checkpoints.py --flips {given.flips} --refusals {given.refusals} "
-        f"--seed {given.seed}",
-        "versions": {"standout": __version__, "python": platform.python_version(), "torch": version("torch")},
-        "threads": 1,
-        "seed": given.seed,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": "one bit of one file of a checkpoint flipped; the limit on a file's length met in mid-save",
+    document = result(
+        f"damage_checkpoints.py --flips {given.flips} --refusals {given.refusals} --seed {given.seed}",
+        "torch",
+        seed=given.seed,
+        protocol="one bit of one file of a checkpoint flipped; the limit on a file's length met in mid-save",
         **flips,
         **refusals,
-    }
-    print(json.dumps(result, indent=1))
-    atomic_write(given.output, json.dumps(result, indent=1).encode() + b"\n")
+    )
+    print(json.dumps(document, indent=1))
+    keep(given.output, document)
     good = flips["flips_refused"] == flips["fell_back"] == given.flips
     sys.exit(not (good and refusals["saves_refused"] == refusals["kept"] == refusals["made_up_for"] == given.refusals))
 

@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import argparse
 import base64
-import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
-from standout import __version__
-from standout.files import atomic_write
+from measuring import RESULTS, ROOT, keep, result
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "docs" / "results" / "measure_properties.json"
 TESTS = "tests/metrics/test_measure_properties.py"
 EXAMPLES = 500
 """Of the profile `deep` in tests/conftest.py."""
@@ -48,7 +42,7 @@ def examples_of(report: bytes) -> dict[str, dict[str, int]]:
 def main() -> None:
     """Run, count, print, and write the result."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--output", type=Path, default=RESULT)
+    asked.add_argument("--output", type=Path, default=RESULTS / "measure_properties.json")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "report.xml"
@@ -60,23 +54,16 @@ def main() -> None:
         seconds = time.monotonic() - started
         found = examples_of(report.read_bytes())
     rows = [{"property": name.removeprefix("test_"), **counts} for name, counts in found.items()]
-    result = {
-        "schema": 1,
-        "command": "python benchmarks/deep_properties.py",
-        "versions": {"standout": __version__, "python": platform.python_version(), "hypothesis": version("hypothesis")},
-        "threads": 1,
-        "seed": 0,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": f"{TESTS} with {EXAMPLES} examples a property, drawn from a fixed seed",
+    figures = {
         "properties": len({row["property"].partition("[")[0] for row in rows}),
         "least_passing": min((row["passing"] for row in rows), default=0),
         "failing": sum(row["failing"] for row in rows),
         "minutes": round(seconds / 60, 1),
-        "rows": rows,
     }
-    print({key: result[key] for key in ("properties", "least_passing", "failing", "minutes")})
-    atomic_write(given.output, json.dumps(result, indent=1).encode() + b"\n")
-    sys.exit(ran.returncode or result["least_passing"] < EXAMPLES)
+    print(figures)
+    protocol = f"{TESTS} with {EXAMPLES} examples a property, drawn from a fixed seed"
+    keep(given.output, result("deep_properties.py", "hypothesis", protocol=protocol, **figures, rows=rows))
+    sys.exit(ran.returncode or figures["least_passing"] < EXAMPLES)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ DATA holds DUTS-TR, ECSSD and CAMO. The exit code is 1 where a planted copy is m
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -24,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
+from measuring import keep, result
 from numpy.typing import NDArray
 
-import standout
 from standout.data import check_data
 from standout.data.check import Report
 from standout.data.pairs import Pair, find_pairs
@@ -172,19 +169,7 @@ def main() -> int:
         find_pairs(options.data / "CAMO", part="train").pairs + find_pairs(options.data / "CAMO", part="test").pairs
     )
     prints = prints_of(everything)
-    result = {
-        "schema": 1,
-        "command": f"python benchmarks/find_copies.py DATA --jobs {options.jobs} --seed {options.seed}",
-        "versions": {
-            "standout": standout.__version__,
-            "pillow": PIL.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "threads": options.jobs,
-        "seed": options.seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
-        "protocol": f"64-bit hash, at most {MOST_BITS} bits apart; thumbnails correlate by {LEAST_CORRELATION}",
+    figures = {
         "pairs": pairs,
         "seconds": round(seconds, 1),
         "limit_seconds": LIMIT,
@@ -201,11 +186,15 @@ def main() -> int:
     }
     for key in ("besides", "recall", "by_bits"):
         print(key)
-        for row in result[key]:
+        for row in figures[key]:
             print("  ", row)
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(result, indent=1) + "\n")
+        command = f"find_copies.py DATA --jobs {options.jobs} --seed {options.seed}"
+        protocol = f"64-bit hash, at most {MOST_BITS} bits apart; thumbnails correlate by {LEAST_CORRELATION}"
+        document = result(
+            command, "pillow", "numpy", threads=options.jobs, seed=options.seed, protocol=protocol, **figures
+        )
+        keep(options.output, document)
     return int(not all(row["found"] for row in rows) or seconds > LIMIT)
 
 

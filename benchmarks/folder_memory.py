@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -21,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import RESULTS, keep, result
 
-from standout import __version__
-from standout.files import atomic_write
 from standout.images import encode_image
 
-RESULT = Path(__file__).parents[1] / "docs" / "results" / "folder_memory.json"
 SIDE = 24
 VARIETY = 500
 """Different pictures; the others repeat their bytes under names of their own."""
@@ -115,22 +111,14 @@ def main() -> None:
     """Measure, print, and write the result."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--files", type=int, default=100_000)
-    asked.add_argument("--output", type=Path, default=RESULT)
+    asked.add_argument("--output", type=Path, default=RESULTS / "folder_memory.json")
     given = asked.parse_args()
     found = measure(given.files)
-    result = {
-        "schema": 1,
-        "command": f"python benchmarks/folder_memory.py --files {given.files}",
-        "versions": {"standout": __version__, "python": platform.python_version()},
-        "threads": 1,
-        "seed": 0,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": f"standout predict over PNGs of {SIDE} x {SIDE}; resident memory at each hundredth of them, from a "
-        "tenth on",
-        **found,
-    }
+    protocol = (
+        f"standout predict over PNGs of {SIDE} x {SIDE}; resident memory at each hundredth of them, from a tenth on"
+    )
     print({key: value for key, value in found.items() if key != "rows"})
-    atomic_write(given.output, json.dumps(result, indent=1).encode() + b"\n")
+    keep(given.output, result(f"folder_memory.py --files {given.files}", protocol=protocol, **found))
     sys.exit(not (found["exit"] == 0 and found["made"] == given.files and found["growth"] <= 0.05))
 
 

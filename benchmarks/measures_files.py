@@ -16,12 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,14 +27,13 @@ from typing import Any
 import numpy as np
 import py_sod_metrics
 from joblib import Parallel, delayed
+from measuring import RESULTS, keep, require_kernel, require_one_thread, result
 from numpy.typing import NDArray
 
-import standout
 from standout.evaluate.score import score_maps
 from standout.images import read_map, read_mask, resize, write_map
-from standout.metrics import kernel, mask_weights, score_picture
+from standout.metrics import mask_weights, score_picture
 
-ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH, PROCESSES = 300, 400, 2
 ALONE = 200
 """Pairs whose parts are timed alone."""
@@ -142,12 +139,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_files.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "measures_files.json")
     settings = parser.parse_args()
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        raise SystemExit("set OMP_NUM_THREADS=1: two processes of several threads each would be no two processors")
-    if kernel.compiled is None:
-        raise SystemExit("the compiled kernel is not built here: pip install -e . with a C compiler at hand")
+    require_one_thread()
+    require_kernel()
     each = settings.pairs // settings.rounds
     rounds = []
     with tempfile.TemporaryDirectory(prefix="standout-") as place:
@@ -188,24 +183,11 @@ def main() -> None:
         }
         for what, own_walls, own_processors in (("new masks", *ours[:2]), ("kept masks", *ours[2:]))
     ]
-    document = {
-        "schema": 1,
-        "command": f"python benchmarks/measures_files.py --pairs {settings.pairs} --rounds {settings.rounds}",
-        "versions": {
-            "standout": standout.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy", "pillow", "pysodmetrics")},
-        },
-        "threads": 1,
-        "seed": 0,
-        "machine": platform.machine(),
-        "load": round(os.getloadavg()[0], 1),
-        "protocol": "pysodmetrics-1.6.2",
-        "percent_of_one_process": shares,
-        "rows": rows,
-    }
-    settings.output.write_text(json.dumps(document, indent=1) + "\n")
-    print(json.dumps({"rows": rows, "percent_of_one_process": shares}, indent=1))
+    command = f"measures_files.py --pairs {settings.pairs} --rounds {settings.rounds}"
+    packages = ("numpy", "scipy", "pillow", "pysodmetrics")
+    figures = {"percent_of_one_process": shares, "rows": rows}
+    keep(settings.output, result(command, *packages, protocol="pysodmetrics-1.6.2", **figures))
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

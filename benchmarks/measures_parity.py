@@ -12,12 +12,9 @@ exceptions (docs/measures.md).
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +22,12 @@ import numpy as np
 import py_sod_metrics
 from measure_classes import flattened, step_classes
 from measure_pairs import Pair, pairs
+from measuring import RESULTS, keep, result
 from peer_measures import CURVES, LIMIT, NUMBERS, PEER_PROTOCOLS, exception, peer_score
 
-import standout
 from standout.data.pairs import find_pairs
 from standout.images import fit_mask, read_image, read_mask
 from standout.metrics import SaliencyMeasures, pysodmetrics, score_picture
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def real_pairs(data: Path, count: int) -> Iterator[Pair]:
@@ -134,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=8)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_parity.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "measures_parity.json")
     parser.add_argument("--data", type=Path, help="a data set whose pictures and masks are compared too")
     parser.add_argument("--pictures", type=int, default=400, help="of the data set")
     settings = parser.parse_args()
@@ -149,23 +144,16 @@ def main() -> None:
         rows += compare(protocol, source)
         rows += compare_means(protocol, source)
     rows += compare_classes(source)
-    document = {
-        "schema": 1,
-        "command": f"python benchmarks/measures_parity.py --pairs {settings.pairs} --seed {settings.seed}"
+    document = result(
+        f"measures_parity.py --pairs {settings.pairs} --seed {settings.seed}"
         + (f" --data {settings.data.name} --pictures {settings.pictures}" if settings.data else ""),
-        "versions": {
-            "standout": standout.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy", "pysodmetrics")},
-        },
-        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
-        "seed": settings.seed,
-        "machine": platform.machine(),
-        "protocol": ", ".join(PEER_PROTOCOLS),
-        "rows": rows,
-    }
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    settings.output.write_text(json.dumps(document, indent=1) + "\n")
+        *("numpy", "scipy", "pysodmetrics"),
+        threads=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+        seed=settings.seed,
+        protocol=", ".join(PEER_PROTOCOLS),
+        rows=rows,
+    )
+    keep(settings.output, document)
     for row in rows:
         print(f"{row['protocol']:20} {row['measure']:22} {row['largest_difference']:.1e}  {row['excepted'] or ''}")
 

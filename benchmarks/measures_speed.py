@@ -13,25 +13,20 @@ rounds of peer / ours, in processor time. Each call takes the pictures' arrays t
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import time
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import py_sod_metrics
+from measuring import RESULTS, keep, require_kernel, require_one_thread, result
 from numpy.typing import NDArray
 
-import standout
 from standout.metrics import SaliencyMeasures, kernel, mask_weights
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = ((300, 400), (768, 1024))
 Ways = dict[str, Callable[[], Any]]
 
@@ -139,34 +134,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seed", type=int, default=10)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "measures_speed.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "measures_speed.json")
     settings = parser.parse_args()
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        raise SystemExit("set OMP_NUM_THREADS=1: processor time of several threads adds up")
-    if kernel.compiled is None:
-        raise SystemExit("the compiled kernel is not built here: pip install -e . with a C compiler at hand")
+    require_one_thread()
+    require_kernel()
     warnings.simplefilter("ignore")
     rows = []
     for height, width in SIZES:
         rounds = settings.rounds if height < 500 else max(settings.rounds // 3, 3)
         rows += compare(height, width, rounds, settings.seed)
-    document = {
-        "schema": 1,
-        "command": f"python benchmarks/measures_speed.py --rounds {settings.rounds} --seed {settings.seed}",
-        "versions": {
-            "standout": standout.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy", "pysodmetrics")},
-        },
-        "threads": 1,
-        "seed": settings.seed,
-        "machine": platform.machine(),
-        "load": round(os.getloadavg()[0], 1),
-        "protocol": "pysodmetrics-1.6.2",
-        "rows": rows,
-    }
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    settings.output.write_text(json.dumps(document, indent=1) + "\n")
+    command = f"measures_speed.py --rounds {settings.rounds} --seed {settings.seed}"
+    packages = ("numpy", "scipy", "pysodmetrics")
+    keep(settings.output, result(command, *packages, seed=settings.seed, protocol="pysodmetrics-1.6.2", rows=rows))
     for row in rows:
         print(
             f"{row['height']}x{row['width']} {row['path']:9} {row['way']:34} {row['milliseconds']:9.3f} ms   "

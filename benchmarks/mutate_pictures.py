@@ -15,9 +15,7 @@ import argparse
 import collections
 import faulthandler
 import io
-import json
 import os
-import platform
 import re
 import sys
 import time
@@ -28,20 +26,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
+from measuring import RESULTS, keep, result
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "images"))
 import picture_files
 
-import standout
 from standout.errors import StandoutError
-from standout.files import atomic_write
 from standout.images import FORMATS, SERVER, encode_image, read_image, read_map, read_mask
 from standout.images.headers import read_header
 from standout.images.mask import UNKNOWN, MaskPicture, fit_mask
 from standout.images.mask_facts import mask_facts
 
-RESULT = Path(__file__).parents[1] / "docs" / "results" / "mutated_pictures.json"
 SCENE = read_image(picture_files.encoded(picture_files.scene(), "PNG"))
 """What mutated masks are fitted to; they have its size before they are mutated."""
 
@@ -168,7 +163,7 @@ def main() -> int:
     parser.add_argument("--masks", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--output", type=Path, default=RESULTS / "mutated_pictures.json")
     options = parser.parse_args()
 
     warnings.simplefilter("error")
@@ -191,23 +186,21 @@ def main() -> int:
         "slowest_ms": round(mutations.slowest * 1000, 1),
         "peak_mib": round(peak_memory() / 2**20, 1),
     }
-    result = {
-        "schema": 2,
-        "command": f"python benchmarks/mutate_pictures.py {words}",
-        "versions": {"standout": standout.__version__, "pillow": PIL.__version__, "python": platform.python_version()},
-        "threads": 1,
-        "seed": options.seed,
-        "machine": platform.machine(),
-        "protocol": "pictures: read and cut out, as mask, as map; masks: as label, looked at and fitted, with each "
+    document = result(
+        f"mutate_pictures.py {words}",
+        "pillow",
+        schema=2,
+        seed=options.seed,
+        protocol="pictures: read and cut out, as mask, as map; masks: as label, looked at and fitted, with each "
         "word for a third value, as one class, as map; caps 25 Mpixel, 20 MiB; limit for up to 1 Mpixel: 2 s of "
         "processor time, 20 s in all",
         **figures,
-        "rows": mutations.rows,
-    }
+        rows=mutations.rows,
+    )
     for entry in mutations.foreign[:10]:
         print(entry, file=sys.stderr)
     print(figures)
-    atomic_write(options.output, json.dumps(result, indent=1).encode() + b"\n")
+    keep(options.output, document)
     return 1 if mutations.foreign or mutations.slow else 0
 
 

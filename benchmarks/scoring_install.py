@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,10 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from measuring import RESULTS, keep, require_kernel, result
+
 import standout
 from standout.metrics import kernel
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = """
 import json, re, sys
 from importlib.metadata import PackageNotFoundError, distribution
@@ -69,10 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", required=True, help="the Python of an environment with pysodmetrics")
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "scoring_install.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "scoring_install.json")
     settings = parser.parse_args()
-    if kernel.compiled is None:
-        raise SystemExit("the compiled kernel is not built here: pip install -e . with a C compiler at hand")
+    require_kernel()
     package = Path(standout.__file__).parent
     own = sum(file.stat().st_size for file in package.rglob("*") if file.is_file() and file.suffix != ".pyc")
     alone, whole = sizes(sys.executable, "numpy", "pillow"), sizes(sys.executable, "standout")
@@ -103,18 +102,9 @@ def main() -> None:
         {"what": "import numpy", "seconds": less("import numpy", "an empty interpreter")},
         {"what": "import py_sod_metrics", "seconds": less("import py_sod_metrics", "the peer's empty interpreter")},
     ]
-    document = {
-        "schema": 1,
-        "command": f"python benchmarks/scoring_install.py --peer peer/bin/python --rounds {settings.rounds}",
-        "versions": {"standout": standout.__version__, "python": platform.python_version()},
-        "threads": 1,
-        "seed": 0,
-        "machine": platform.machine(),
-        "load": round(os.getloadavg()[0], 1),
-        "protocol": "processor seconds of whole processes, medians; 10^6 bytes of files",
-        "rows": rows,
-    }
-    settings.output.write_text(json.dumps(document, indent=1) + "\n")
+    command = f"scoring_install.py --peer peer/bin/python --rounds {settings.rounds}"
+    protocol = "processor seconds of whole processes, medians; 10^6 bytes of files"
+    keep(settings.output, result(command, protocol=protocol, rows=rows))
     for row in rows:
         print(row)
 

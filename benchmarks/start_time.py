@@ -5,16 +5,14 @@ python benchmarks/start_time.py
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "start_time.json"
+from measuring import RESULTS, keep, result
+
 ROUNDS = 25
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
@@ -43,17 +41,8 @@ def main() -> None:
         }
         for name, values in seconds.items()
     ]
-    document = {
-        "schema": 1,
-        "command": "python benchmarks/start_time.py",
-        "versions": {"python": platform.python_version(), "standout": version("standout"), "click": version("click")},
-        "threads": 1,
-        "seed": 0,
-        "machine": f"{platform.system()} {platform.machine()}",
-        "protocol": f"whole processes in turn, {ROUNDS} rounds, medians",
-        "rows": rows,
-    }
-    OUTPUT.write_text(json.dumps(document, indent=1) + "\n")
+    protocol = f"whole processes in turn, {ROUNDS} rounds, medians"
+    keep(RESULTS / "start_time.json", result("start_time.py", "click", protocol=protocol, rows=rows))
     for row in rows:
         print(row)
 

@@ -10,25 +10,21 @@ docs/results/validation_cost.json.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from measuring import RESULTS, keep, require_one_thread, result
 
 from standout.data.scenes import generate_scene
 from standout.images import as_levels, resize, resize_map
 from standout.metrics import KERNEL, SaliencyMeasures
 from standout.networks import build_network
 
-ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = ("fusion_mobilenetv2_100", "pocket")
 SIZE = (300, 400)
 
@@ -74,24 +70,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=60)
     parser.add_argument("--size", type=int, default=352)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "validation_cost.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "validation_cost.json")
     settings = parser.parse_args()
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        raise SystemExit("set OMP_NUM_THREADS=1: processor time of several threads adds up")
+    require_one_thread()
     torch.manual_seed(0)
     rows = [compare(name, settings.size, settings.pictures) for name in NETWORKS]
-    document = {
-        "schema": 1,
-        "command": f"python benchmarks/validation_cost.py --pictures {settings.pictures} --size {settings.size}",
-        "versions": {name: version(name) for name in ("standout", "numpy", "torch")},
-        "threads": 1,
-        "seed": 0,
-        "machine": platform.machine(),
-        "load": round(os.getloadavg()[0], 1),
-        "protocol": f"processor time, medians over the pictures; the measures' {KERNEL} path",
-        "rows": rows,
-    }
-    settings.output.write_text(json.dumps(document, indent=1) + "\n")
+    command = f"validation_cost.py --pictures {settings.pictures} --size {settings.size}"
+    protocol = f"processor time, medians over the pictures; the measures' {KERNEL} path"
+    keep(settings.output, result(command, "numpy", "torch", protocol=protocol, rows=rows))
     for row in rows:
         print(row)
 

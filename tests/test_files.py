@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from standout import files
 from standout.errors import StandoutError
 from standout.files import FolderLock, Ledger, atomic_write, remove_leftovers
+from standout.windows import WINDOWS_PATH, refused_by_windows
 
 
 def names(folder):
@@ -210,6 +212,35 @@ def test_a_torn_last_line_is_dropped_and_the_next_entry_stands_alone(tmp_path_fa
     assert [entry["number"] for entry in ledger.read()] == [*range(kept), 99]
 
 
+@pytest.mark.parametrize(
+    "content", [b"\xff\xd8\xff a photo", b"name,score\na,1", b'{\n "schema": 1\n}', b'{"rows": []}', b"\x00"]
+)
+def test_a_file_that_is_no_ledger_is_refused_and_not_one_byte_of_it_is_lost(tmp_path, content):
+    (tmp_path / "mine").write_bytes(content)
+
+    with pytest.raises(StandoutError, match="choose another file, or delete that line"):
+        Ledger(tmp_path / "mine").repair()
+
+    assert (tmp_path / "mine").read_bytes() == content
+
+
+def test_a_ledger_that_is_a_folder_is_told_as_every_disk_error(tmp_path):
+    with pytest.raises(StandoutError, match="is a directory"):
+        Ledger(tmp_path).repair()
+
+
+def test_a_lock_on_a_file_says_that_a_folder_is_needed(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+
+    with (
+        pytest.raises(StandoutError, match="a file stands where a folder is needed") as caught,
+        FolderLock(tmp_path / "file"),
+    ):
+        pass
+
+    assert caught.value.exit_code == 2
+
+
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     path = tmp_path / "ledger.jsonl"
     path.write_text('{"a": 1}\nnot json\n{"b": 2}\n')
@@ -226,7 +257,6 @@ def test_a_ledger_refuses_numbers_that_json_does_not_have(tmp_path):
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):
-    import hashlib
 
     (tmp_path / "x").write_bytes(b"abc" * 1000)
 
@@ -275,8 +305,8 @@ TAKEN = ["a.png", "console.png", "com", "com10.png", "lpt0", "nul_.png", ".hidde
 
 
 def test_k06_names_that_windows_reserves_or_changes_are_told_with_the_reason():
-    assert [name for name in REFUSED if not files.refused_by_windows(name)] == []
-    assert [name for name in TAKEN if files.refused_by_windows(name)] == []
+    assert [name for name in REFUSED if not refused_by_windows(name)] == []
+    assert [name for name in TAKEN if refused_by_windows(name)] == []
 
 
 def test_k06_on_windows_such_a_name_is_refused_before_anything_is_written(tmp_path, monkeypatch):
@@ -297,19 +327,6 @@ def test_k06_on_windows_such_a_name_is_refused_before_anything_is_written(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
-def test_announcing_a_file_opens_plain_files_alone_and_says_nothing(tmp_path):
-    (tmp_path / "plain").write_bytes(b"x" * 10_000)
-    os.mkfifo(tmp_path / "pipe")
-    seen = []
-    with pytest.MonkeyPatch.context() as patch:
-        real = os.open
-        patch.setattr(os, "open", lambda path, *rest: seen.append(path) or real(path, *rest))
-        for path in (tmp_path / "plain", tmp_path / "pipe", tmp_path, tmp_path / "missing", "with\0zero"):
-            files.announce_reading(path)
-
-    assert seen == [tmp_path / "plain"]
-
-
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_a_durable_write_waits_for_the_disk_and_both_are_whole(tmp_path, monkeypatch, durable):
     flushed = []
@@ -327,10 +344,10 @@ def test_only_a_durable_write_waits_for_the_disk_and_both_are_whole(tmp_path, mo
 def test_k06_on_windows_a_path_that_is_too_long_is_refused_unless_long_paths_are_on(tmp_path, monkeypatch):
     from standout.cutout.plan import make_plan
 
-    folder = tmp_path / "a" / ("long" * (files.WINDOWS_PATH // 4 - len(str(tmp_path)) // 4 - 7))
+    folder = tmp_path / "a" / ("long" * (WINDOWS_PATH // 4 - len(str(tmp_path)) // 4 - 7))
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(b"x")
-    assert len(str(folder / "a.png")) < files.WINDOWS_PATH < len(str(files.temporary_path(folder / "a.png")))
+    assert len(str(folder / "a.png")) < WINDOWS_PATH < len(str(files.temporary_path(folder / "a.png")))
     assert len(make_plan([tmp_path / "in"], folder).items) == 1
 
     monkeypatch.setattr(files, "WINDOWS", True)
@@ -340,7 +357,7 @@ def test_k06_on_windows_a_path_that_is_too_long_is_refused_unless_long_paths_are
     with pytest.raises(StandoutError, match="over 259 characters"):
         files.atomic_write(folder / "a.png", b"x")
     assert not (tmp_path / "a").exists()
-    monkeypatch.setattr(files, "_takes_long_paths", lambda: True)
+    monkeypatch.setattr(files, "takes_long_paths", lambda: True)
     assert files.atomic_write(folder / "a.png", b"x").read_bytes() == b"x"
 
 

@@ -4,9 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+
+from standout.images.quiet import quiet
 
 SHOW = """
 from standout.train.show import chosen_display
@@ -134,3 +137,15 @@ def test_k10_processes_of_one_machine_may_find_each_other():
             other, caller = server.accept()
             other.close()
             assert caller == one.getsockname()
+
+
+def test_what_a_stop_drops_is_no_warning_though_threads_come_and_go_in_the_decoders():
+    def say():
+        warnings.warn_explicit("3 tasks have been cancelled", UserWarning, "parallel.py", 1, module="joblib.parallel")
+
+    quiet.__enter__()  # as a thread that is in a decoder
+    with quiet:
+        quiet.__exit__(None, None, None)  # and leaves it meanwhile
+        say()
+    with pytest.raises(UserWarning, match="cancelled"):
+        say()

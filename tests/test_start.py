@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -172,6 +173,46 @@ def test_an_unknown_name_says_the_nearest_or_all():
         names.find({"pyramid": "x:y", "other": "x:z"}, "pyramdi", "strategy")
     with pytest.raises(StandoutError, match="known are other, pyramid"):
         names.find({"pyramid": "x:y", "other": "x:z"}, "qqqq", "strategy")
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", LONG, "masks"],
+        ["eval", "maps", "masks", "--output", f"{LONG}.json"],
+        ["predict", LONG, "--output", "x.png"],
+        ["data", "check", LONG],
+        ["train", LONG],
+        ["export", LONG, "--output", "x.onnx"],
+    ],
+)
+def test_k02_what_the_system_refuses_of_a_path_is_no_bug(arguments):
+    result = standout_command(*arguments)
+
+    assert result.returncode in (1, 2)
+    assert result.stderr.startswith("standout: error: file name too long: aaa")
+    assert result.stderr.endswith("; choose a shorter one\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_k02_output_that_goes_to_a_full_disk_is_no_bug():
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "standout", "models", "list"], stdout=full, stderr=subprocess.PIPE, text=True,
+            check=False,
+        )  # fmt: skip
+
+    assert ran.returncode == 1
+    assert ran.stderr == "standout: error: no space left on device: standard output; free some space and run again\n"
+
+
+def test_numbers_that_are_none_are_told_in_words():
+    for arguments in (["quickstart", "--epochs", "x"], ["train", "--epochs", "x"]):
+        assert "'x' is not a whole number" in standout_command(*arguments).stderr
+    assert "'x' is not a number" in standout_command("train", "--time-limit", "x").stderr
 
 
 def test_a_bug_is_told_in_one_line_and_whole_with_debug(monkeypatch, capsys):

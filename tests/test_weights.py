@@ -95,7 +95,8 @@ def test_half_precision_becomes_float32(tmp_path):
     got, _ = read_model(write_changed(tmp_path / "m", halve))
 
     assert {parameter.dtype for parameter in got.parameters()} == {torch.float32}
-    assert torch.allclose(got(image()).logits, network().eval()(image()).logits, atol=0.05)
+    for name, value in network().state_dict().items():
+        assert torch.equal(got.state_dict()[name], value.half().float() if value.is_floating_point() else value), name
 
 
 def test_c03_a_stored_file_of_format_1_is_read_for_ever():

@@ -181,7 +181,12 @@ def name_of(step: int) -> str:
 
 
 def step_of(path: Path) -> int:
-    """Return the step that a checkpoint's name states."""
+    """Return the step that a checkpoint's name states.
+
+    Raises
+    ------
+    ValueError : it is no checkpoint's name.
+    """
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise ValueError(f"{path.name} is no checkpoint's name")
@@ -207,7 +212,13 @@ def newest(folder: Path, warn: Callable[[str], object] = lambda _: None) -> Chec
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint to a free `bad-…` name beside it, so that its step can be made again."""
+    """Rename a damaged checkpoint to a free `bad-…` name beside it, so that its step can be made again.
+
+    Raises
+    ------
+    StandoutError : ten thousand lie there already.
+    OSError : the rename failed.
+    """
     for number in range(1, 10_000):
         aside = path.with_name(f"bad-{path.name}" + (f"-{number}" if number > 1 else ""))
         if not aside.exists():

@@ -9,10 +9,8 @@ from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_HANGUP = 129
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
-EXIT_TERMINATED = 143
 
 
 def printable(name: object) -> str:

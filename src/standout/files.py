@@ -21,7 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from standout.errors import StandoutError
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.reading import open_plain
+from standout.windows import WINDOWS_PATH, refused_by_windows, takes_long_paths
 
 TEMPORARY_PREFIX = ".standout-"
 TEMPORARY_SUFFIX = ".tmp"
@@ -32,13 +34,6 @@ HOLDER_LOOKS, HOLDER_PAUSE = 50, 0.02
 """How often, and after how many seconds, a refused process looks again who holds the folder."""
 
 WINDOWS = os.name == "nt"
-WINDOWS_PATH = 259
-"""Characters that a whole path may have on Windows, unless long paths are switched on."""
-DEVICES = frozenset(
-    {"con", "prn", "aux", "nul", "conin$", "conout$"}
-    | {f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"}
-)
-"""Names that Windows gives to devices in every folder, whatever their suffix."""
 
 Content = bytes | Callable[[BinaryIO], object]
 
@@ -96,21 +91,6 @@ def atomic_write(path: str | Path, content: Content, *, overwrite: bool = True, 
     return path
 
 
-def announce_reading(path: str | Path) -> None:
-    """Have the system fetch a file into memory, for a reading that is to come; where it cannot, nothing happens."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    # Whatever is wrong with the file is said by who reads it. Nothing but a plain file is opened.
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - on the way of every picture
-            return
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(handle)
-
-
 def commit_folder(temporary: Path, final: Path) -> Path:
     """Give a finished temporary folder its final name by one rename, after flushing it to the disk.
 
@@ -124,33 +104,15 @@ def commit_folder(temporary: Path, final: Path) -> Path:
     return final
 
 
-def refused_by_windows(name: str) -> str:
-    """Return why Windows would not give a file this name, or would give it another one; empty where it would."""
-    if any(sign in '<>:"/\\|?*' or ord(sign) < 32 for sign in name):
-        return "it holds a sign that Windows keeps for itself"
-    if name != name.rstrip(". "):
-        return "Windows drops a full stop or blank at its end"
-    if name.split(".")[0].rstrip().casefold() in DEVICES:
-        return "it is the name of a device"
-    return ""
-
-
 def refused_here(path: Path) -> str:
     """Return why this system would not give a file this path; empty where it would."""
     if not WINDOWS:
         return ""
     # The temporary name beside it may be the longer one.
     longest = max(len(path.name), len(temporary_path(path).name))
-    if len(str(path.parent.absolute())) + 1 + longest > WINDOWS_PATH and not _takes_long_paths():
+    if len(str(path.parent.absolute())) + 1 + longest > WINDOWS_PATH and not takes_long_paths():
         return f"with its folder's it has over {WINDOWS_PATH} characters"
     return refused_by_windows(path.name)
-
-
-def _takes_long_paths() -> bool:
-    import ctypes
-
-    library = getattr(ctypes, "WinDLL", None)
-    return library is not None and bool(library("ntdll").RtlAreLongPathsEnabled())
 
 
 def refuse_locked(path: Path) -> None:
@@ -222,6 +184,9 @@ def disk_error(error: OSError, path: str | Path) -> StandoutError:
         errno.EROFS: "choose a place that can be written",
         errno.ENOENT: "check the path",
         errno.ENOTDIR: "a part of the path is a file",
+        errno.EISDIR: "give a file",
+        errno.ENAMETOOLONG: "choose a shorter one",
+        errno.ELOOP: "mend the link",
     }
     if WINDOWS:
         remedies[errno.EACCES] = "close the program that holds it, or check its permissions"
@@ -253,8 +218,13 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Return the hexadecimal sha256 of a file's bytes.
+
+    Raises
+    ------
+    OSError : as `open_plain`.
+    """
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -281,6 +251,9 @@ class FolderLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Not through `with`: the handle lives as long as the lock.
             self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        except FileExistsError as error:
+            what, how = "a file stands where a folder is needed", "choose another --output"
+            raise StandoutError("not-a-folder", what, self.folder, how, exit_code=EXIT_USAGE) from error
         except OSError as error:
             raise disk_error(error, self.path) from error
         if not _try_lock(self._file):
@@ -335,6 +308,10 @@ def _try_lock(file: BinaryIO) -> bool:
     return True
 
 
+ENTRY_START = b'{"schema": 1'
+"""How every line of a ledger begins."""
+
+
 class Ledger:
     """An append-only file of JSON objects, one a line; what a killed writer left half is dropped.
 
@@ -362,30 +339,47 @@ class Ledger:
         for number, line in enumerate(lines[:-1], 1):
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 entry = None
             if not isinstance(entry, dict):
-                raise StandoutError(
-                    "ledger-damaged",
-                    "ledger line is damaged",
-                    f"{self.path} line {number}",
-                    "delete that line",
-                )
+                raise self._damaged(number)
             yield entry
 
     def repair(self) -> None:
-        """Cut off a torn last line, so that the next entry starts on a line of its own."""
+        """Cut off a torn last line, so that the next entry starts on a line of its own.
+
+        Raises
+        ------
+        StandoutError : the last line is none of a ledger, so this is somebody's file: it is left as it is; or the disk
+            refuses.
+        """
         try:
             content = self.path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            torn = content[whole:]
+            if not torn:
+                return
+            if torn[: len(ENTRY_START)] != ENTRY_START[: len(torn)]:
+                raise self._damaged(content.count(b"\n") + 1)
+            os.truncate(self.path, whole)
         except FileNotFoundError:
             return
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
-            os.truncate(self.path, whole)
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+
+    def _damaged(self, number: int) -> StandoutError:
+        how = "choose another file, or delete that line"
+        return StandoutError("ledger-damaged", "ledger line is damaged", f"{self.path} line {number}", how)
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add one entry; it is on its way to the disk when this returns, whole or not at all to a reader."""
-        line = json.dumps({"schema": 1, **entry}, allow_nan=False).encode() + b"\n"
+        """Add one entry; it is on its way to the disk when this returns, whole or not at all to a reader.
+
+        Raises
+        ------
+        StandoutError : the disk refuses.
+        ValueError : the entry holds what JSON does not.
+        """
+        line = json.dumps({"schema": 1, **entry}, allow_nan=False).encode() + b"\n"  # ENTRY_START
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

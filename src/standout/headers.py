@@ -6,8 +6,8 @@ byte. Nothing that can carry code is ever parsed. Loads no torch.
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 from standout.errors import StandoutError
 from standout.files import disk_error
 from standout.metadata import parse_json
+from standout.reading import open_plain
 
 HEADER_BYTES = 16 * 2**20
 TENSORS = 100_000
@@ -76,22 +77,11 @@ def open_regular(path: Path) -> BinaryIO:
     StandoutError : missing, not allowed, or no regular file.
     """
     try:
-        # Asked before opening, because opening a device can do something; and after, because names can be swapped.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _not_a_file(path)
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except OSError as error:
-        raise disk_error(error, path) from error
-    except ValueError as error:  # a NUL in the name
-        raise _not_a_file(path) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise _not_a_file(path)
-    return os.fdopen(handle, "rb")
-
-
-def _not_a_file(path: Path) -> StandoutError:
-    return StandoutError("not-a-file", "not a regular file", path, "give a safetensors file")
+        return open_plain(path)
+    except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise disk_error(error, path) from error
+        raise StandoutError("not-a-file", "not a regular file", path, "give a safetensors file") from error
 
 
 def _refuse_code(path: Path, file: BinaryIO, start: bytes) -> None:

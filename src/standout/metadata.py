@@ -133,7 +133,7 @@ def check_metadata(metadata: Any, where: str | Path) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise _bad_metadata(where, "is no object")
     number = metadata.get("format")
-    if not _is_whole(number) or number < 1:
+    if not is_whole(number) or number < 1:
         raise _bad_metadata(where, "has no format number")
     if number > FORMAT:
         release = metadata.get("release")
@@ -147,7 +147,7 @@ def check_metadata(metadata: Any, where: str | Path) -> dict[str, Any]:
     for key, (kind, words) in _KINDS.items():
         if not isinstance(metadata.get(key), kind):
             raise _bad_metadata(where, f"has no {key} that is {words}")
-    if not _is_number(metadata["sharpness"]) or metadata["sharpness"] <= 0:
+    if not is_number(metadata["sharpness"]) or metadata["sharpness"] <= 0:
         raise _bad_metadata(where, "has no sharpness above 0")
     source = metadata["source_sha256"]
     if source and not re.fullmatch(r"[0-9a-f]{64}", source):
@@ -171,23 +171,25 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
 
 def _check_input(entry: Mapping[str, Any], where: str | Path) -> None:
     size, padding = entry.get("size"), entry.get("padding")
-    if not _is_whole(size) or not 1 <= size <= 65536:
+    if not is_whole(size) or not 1 <= size <= 65536:
         raise _bad_metadata(where, "has no input size from 1 to 65536")
     if padding not in ("plain", "same"):
         raise _bad_metadata(where, "has no input padding plain or same")
     for key in ("mean", "std"):
         values = entry.get(key)
-        if not isinstance(values, list | tuple) or len(values) != 3 or not all(_is_number(v) for v in values):
+        if not isinstance(values, list | tuple) or len(values) != 3 or not all(is_number(v) for v in values):
             raise _bad_metadata(where, f"has no input {key} of three numbers")
     if min(entry["std"]) <= 0:
         raise _bad_metadata(where, "has an input std that is not above 0")
 
 
-def _is_whole(value: object) -> TypeGuard[int]:
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number, and not true or false."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, and not true or false."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

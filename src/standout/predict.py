@@ -107,7 +107,12 @@ class Segmenter:
             yield self.predict(image)
 
     def map_of(self, picture: Picture) -> Floats:
-        """Return the map of a picture that was read, (H, W) float32 in [0, 1]."""
+        """Return the map of a picture that was read, (H, W) float32 in [0, 1].
+
+        Raises
+        ------
+        StandoutError : the model cannot be run on it, or gives what is no number.
+        """
         small = resize(picture.pixels, (self.size, self.size))
         image = np.ascontiguousarray(small.transpose(2, 0, 1)[None], np.float32)
         image /= 255

@@ -32,6 +32,24 @@ def test_one_picture_goes_to_a_file_or_into_a_folder(tmp_path):
         assert (plan.folder is None) == (output == expected)
 
 
+@pytest.mark.parametrize("name", ["out.bmp", "out.GIF", "out.heic"])
+def test_a_kind_of_picture_that_is_not_written_is_refused_and_makes_no_folder_of_that_name(tmp_path, name):
+    touch(tmp_path / "a.jpg")
+
+    with pytest.raises(StandoutError, match=f"this kind of picture is not written: .*{name}; name it .png"):
+        make_plan([tmp_path / "a.jpg"], tmp_path / name)
+
+    assert make_plan([tmp_path / "a.jpg"], f"{tmp_path}/{name}/").folder == tmp_path / name
+
+
+def test_an_input_that_is_named_twice_is_told_as_that(tmp_path):
+    touch(tmp_path / "in/a.jpg")
+
+    for inputs in ([tmp_path / "in"] * 2, [tmp_path / "in/a.jpg"] * 2):
+        with pytest.raises(StandoutError, match=r"an input is named twice: .*a\.jpg; name it once"):
+            make_plan(inputs, tmp_path / "out")
+
+
 def test_a_folder_keeps_its_tree_and_several_inputs_their_names(tmp_path):
     touch(tmp_path / "in/b.jpg", tmp_path / "in/sub/deep/a.webp", tmp_path / "other/b.png", tmp_path / "c.jpg")
 

@@ -3,8 +3,9 @@ import os
 import pytest
 from data_sets import touch
 
+from standout.data import check_data
 from standout.data.lists import read_list
-from standout.data.pairs import find_pairs
+from standout.data.pairs import Pair, find_pairs, fingerprint
 from standout.errors import StandoutError
 
 
@@ -94,3 +95,19 @@ def test_a_list_of_names_in_a_set_of_parts_is_one_of_the_part_asked_for(tmp_path
     assert find_pairs(tmp_path / "some.txt", part="test").pairs[0].image.parent == tmp_path / "test" / "images"
     with pytest.raises(StandoutError, match="several parts"):
         find_pairs(tmp_path / "some.txt")
+
+
+def test_a_text_file_without_a_set_beside_it_is_told_by_its_name(tmp_path):
+    (tmp_path / "notes.md").write_text("no list\nat all\n")
+
+    for look in (find_pairs, lambda path: check_data([path])):
+        with pytest.raises(StandoutError, match=r"names alone, and no set lies beside it: .*notes\.md") as caught:
+            look(tmp_path / "notes.md")
+        assert caught.value.exit_code == 2
+
+
+def test_a_fifo_in_a_set_has_no_fingerprint_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+
+    with pytest.raises(StandoutError, match="Not a regular file"):
+        fingerprint([Pair("x", tmp_path / "x.png", tmp_path / "x.png")])

@@ -261,6 +261,11 @@ def test_a_cache_of_something_else_and_one_in_use_are_refused(studio, tmp_path):
         assert done.returncode == 1
         assert "in use" in done.stderr
     assert standout_eval(*arguments).returncode == 0
+    mine = tmp_path / "mine.csv"
+    mine.write_text("name,score\na,1")  # without a line break at its end
+    for _ in range(2):  # the second time, nothing holds the file
+        assert refusal(*sources(studio, "a"), cache=mine).code == "ledger-damaged"
+    assert mine.read_text() == "name,score\na,1"
 
 
 def test_runs_of_one_method_become_mean_and_sample_deviation(studio):

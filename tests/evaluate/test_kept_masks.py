@@ -1,5 +1,6 @@
 """Masks that are kept on disk, decoded and with their distances: the same bits, never trusted blindly."""
 
+import os
 import zlib
 
 import numpy as np
@@ -120,6 +121,26 @@ def test_unreadable_masks_are_told_as_without(tmp_path):
         told.append(str(caught.value))
     assert told[0] == told[1]
     assert "p0001" in told[0]
+
+
+def test_p13_a_fifo_among_masks_and_maps_is_told_and_never_waited_for(tmp_path):
+    maps, masks = make_set(tmp_path, 4)
+    for path in (masks / "p0001.png", maps / "p0002.png"):
+        path.unlink()
+        os.mkfifo(path)
+
+    running = standout_eval(
+        "--maps", f"A={maps}", "--masks", f"S={masks}", "--allow-missing", "--cache", tmp_path / "scores.jsonl",
+        "--mask-cache", tmp_path / "kept", "--output", tmp_path / "table.txt", wait=False,
+    )  # fmt: skip
+    try:
+        assert running.wait(60) == 0
+    finally:
+        running.kill()
+
+    table = (tmp_path / "table.txt").read_text()
+    assert "PARTIAL 2 of 4" in table
+    assert "2 unreadable: p0001, p0002" in table
 
 
 def test_the_command_keeps_masks_for_maps_and_refuses_it_for_a_model(tmp_path):

@@ -115,19 +115,19 @@ def test_damaged_shards_are_refused(studio, tmp_path):
     good = files[0].read_text()
     lines = good.splitlines(keepends=True)
     release = json.loads(lines[0]) | {"version": "0.0.1"}
-    for text in ("", "no json\n", '{"kind": "other"}\n', "[]\n", good[:-30], lines[0] + "{}\n"):
+    for text in ("", "no json\n", '{"kind": "other"}\n', "[]\n", "null\n", lines[0], lines[0] + "{}\n"):
         files[0].write_text(text)
         assert refusal(files).code == "shard-damaged"
-    for text in ("".join([lines[0], *lines[2:]]), good + lines[1], good + '{"set": "ECSSD", "name": "p", "mask": 3}\n'):
+    for text in ("".join([lines[0], *lines[2:]]), good + lines[1], good[:-30], good[:-1], "".join(lines[:-1])):
         files[0].write_text(text)
         assert refusal(files).code == "shard-damaged"
     files[0].write_text(json.dumps(release) + "\n" + "".join(lines[1:]))
     assert refusal(files).code == "shard-version"
-    for field, value in (("found", "eJxjYA=="), ("found", "?"), ("mae", "0.5"), ("mae", [])):
-        broken = json.loads(lines[1])
-        broken["score"][field] = value
-        files[0].write_text("".join([lines[0], json.dumps(broken) + "\n", *lines[2:]]))
-        assert refusal(files).code == "shard-damaged"
+    for found, value in (('"mae": 0', '"mae": 1'), ('"shard": [1, 2]', '"shard": [1, 9]'), ('"run": 1', '"run": "x"')):
+        assert found in good
+        files[0].write_text(good.replace(found, value, 1))
+        error = refusal(files)
+        assert (error.code, error.what) == ("shard-damaged", "shard is cut off or damaged")
 
 
 def test_shards_use_the_cache(studio, tmp_path):

@@ -202,7 +202,8 @@ def test_a_network_in_training_is_not_changed():
     ("source", "output", "words"),
     [
         ("no-such-run", "m.onnx", "no such run or model file"),
-        (".", "m.onnx", "run has no model yet"),
+        (".", "m.onnx", "folder is no run: it holds no model.safetensors"),
+        ("begun", "m.onnx", "run has no model yet"),
         ("other.onnx", "m.onnx", "only a run or a .safetensors model"),
         ("model.safetensors", "m.pt", "must end in .onnx"),
         ("model.safetensors", "other.onnx", "exists already"),
@@ -211,6 +212,8 @@ def test_a_network_in_training_is_not_changed():
 def test_wrong_paths_are_told_before_any_work(tmp_path, monkeypatch, source, output, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.onnx").write_bytes(b"keep")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "recipe.toml").touch()
     if source == "model.safetensors":
         (tmp_path / source).write_bytes(torch_model().read_bytes())
 

@@ -5,42 +5,22 @@ import math
 
 import pytest
 import torch
-from torch.autograd import grad, gradcheck
+from teacher_terms import FORMS, SOFT, TERMS, column, random_maps, slope
+from torch.autograd import grad
 
 from oracles import teachers as oracle
 from standout.losses import (
-    bernoulli_kl,
     binary_cross_entropy,
     cross_entropy,
     gradient_ratio,
-    mean_squared,
     non_negative_feedback,
     opposes_cross_entropy,
     softened,
     virtual_teacher,
 )
 
-FORMS = ("split", "hinge", "gate_grad")
-SOFT = ("gate", "hard_only", "binarise")
 Z = torch.tensor([2.0, -1.5, 6.0, 0.25, -4.0, 1.0, -6.0, 3.0], dtype=torch.float64).view(1, 1, 2, 4)
 G = torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0], dtype=torch.float64).view(1, 1, 2, 4)
-
-
-def column(numbers):
-    return torch.as_tensor(numbers, dtype=torch.float64).view(1, 1, 1, -1)
-
-
-def random_maps(seed, *, soft=False, pixels=100_000, deviation=5.0):
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(1, 1, 1, pixels, generator=generator, dtype=torch.float64) * deviation
-    g = torch.rand(1, 1, 1, pixels, generator=generator, dtype=torch.float64)
-    return z, g if soft else (g > 0.5).double()
-
-
-def slope(loss, z, g, **options):
-    leaf = z.clone().requires_grad_()
-    (gradient,) = grad(loss(leaf, g, **options).sum(), leaf)
-    return gradient
 
 
 def opposed(loss, z, g, **options):
@@ -154,20 +134,6 @@ def test_a08_hot_teachers_compare_logits():
 
     aim = math.log(0.99 / 0.01) * (2 * g - 1)
     assert float(value) == pytest.approx(float(((z - aim).square() / 8).mean()), rel=1e-4)
-
-
-TERMS = {
-    "ce": binary_cross_entropy,
-    "kl": virtual_teacher,
-    "kl at 3": lambda z, g, **o: virtual_teacher(z, g, temperature=3, **o),
-    "prob": lambda z, g, **o: virtual_teacher(z, g, soften="prob", temperature=10, **o),
-    "none": lambda z, g, **o: virtual_teacher(z, g, soften="none", **o),
-    "mean squared": mean_squared,
-    **{
-        f"{form}, {soft}": lambda z, g, f=form, s=soft, **o: non_negative_feedback(z, g, form=f, soft=s, **o)
-        for form, soft in itertools.product(FORMS, SOFT)
-    },
-}
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -310,81 +276,6 @@ def test_a13_the_class_teacher_of_the_literature_opposes_in_every_logit():
     assert (product < 0).all()
 
 
-@pytest.mark.parametrize("temperature", [1, 2.5, 20])
-@pytest.mark.parametrize("confidence", [0.5, 0.9, 1])
-def test_a14_one_channel_follows_its_definition(temperature, confidence):
-    z, g = random_maps(14, soft=True, pixels=300)
-    z = z.clamp(-20, 20)
-    g.view(-1)[:100] = g.view(-1)[:100].round()
-    pixels = list(zip(z.flatten().tolist(), g.flatten().tolist(), strict=True))
-
-    def agree(loss, naive, names, **options):
-        found = loss(z, g, temperature=temperature, confidence=confidence, reduction="none", **options)
-        expected = [naive(a, b, confidence, temperature, **{k: options[k] for k in names}) for a, b in pixels]
-        assert found.flatten().tolist() == pytest.approx(expected, rel=1e-10, abs=1e-10)
-
-    for soften, t_scale in itertools.product(["logit", "prob", "none"], ["T2", "T", "none"]):
-        teacher = {"soften": soften, "t_scale": t_scale}
-        for form in ("kl", "kl1"):
-            agree(virtual_teacher, oracle.virtual_teacher, ("form", *teacher), form=form, **teacher)
-        for form, soft in itertools.product(FORMS, SOFT):
-            names = ("form", "soft", "const", *teacher)
-            for const in ("kl", "drop"):
-                options = {"form": form, "soft": soft, "const": const}
-                agree(non_negative_feedback, oracle.non_negative_feedback, names, **options, **teacher)
-
-
-@pytest.mark.parametrize("classes", [2, 3, 21])
-@pytest.mark.parametrize("confidence", [0.6, 0.99, 1])
-def test_a14_classes_follow_their_definition(classes, confidence):
-    generator = torch.Generator().manual_seed(classes)
-    z = (torch.randn(40, classes, generator=generator, dtype=torch.float64) * 5).clamp(-20, 20)
-    labels = torch.randint(0, classes, (40,), generator=generator)
-    for soften, temperature in itertools.product(["logit", "prob", "none"], [1, 2, 20]):
-        options = {"confidence": confidence, "temperature": temperature, "soften": soften}
-        found = virtual_teacher(z, labels, reduction="none", **options)
-        helped = non_negative_feedback(z, labels, reduction="none", **options)
-
-        pixels = list(zip(z.tolist(), labels.tolist(), strict=True))
-        expected = [oracle.class_virtual_teacher(a, b, confidence, temperature, soften) for a, b in pixels]
-        assert found.tolist() == pytest.approx(expected, rel=1e-10, abs=1e-10)
-        expected = [oracle.class_non_negative_feedback(a, b, confidence, temperature, soften) for a, b in pixels]
-        assert helped.tolist() == pytest.approx(expected, rel=1e-10, abs=1e-10)
-
-
-@pytest.mark.parametrize("reduction", ["valid", "image"])
-def test_a14_the_means_follow_their_definition(reduction):
-    z, g = random_maps(14, soft=True, pixels=120)
-    z, g = z.view(4, 1, 5, 6), g.view(4, 1, 5, 6)
-    valid = (torch.rand(4, 1, 5, 6, generator=torch.Generator().manual_seed(1)) > 0.4).double()
-    valid[2] = 0
-    rows = [
-        oracle.mean(
-            [oracle.virtual_teacher(a, b, 0.99, 2) for a, b in zip(z[i].flatten(), g[i].flatten(), strict=True)],
-            valid[i].flatten().tolist(),
-        )
-        for i in range(4)
-    ]
-    sizes = [float(valid[i].sum()) for i in range(4)]
-    if reduction == "image":
-        expected = sum(rows) / 3
-    else:
-        expected = sum(a * b for a, b in zip(rows, sizes, strict=True)) / sum(sizes)
-
-    found = virtual_teacher(z, g, temperature=2, valid=valid, reduction=reduction)
-
-    assert float(found) == pytest.approx(float(expected), rel=1e-12)
-
-
-@pytest.mark.parametrize("name", [name for name in TERMS if not name.startswith("gate_grad")])
-def test_gradients_agree_with_differences(name):
-    """Away from the gates; `gate_grad` has a gradient that is not its value's, on purpose."""
-    z, g = random_maps(15, soft=True, pixels=40, deviation=2)
-    z = z.requires_grad_()
-
-    assert gradcheck(lambda a: TERMS[name](a, g), z)
-
-
 @pytest.mark.parametrize(
     ("options", "alpha", "expected"),
     [
@@ -420,16 +311,6 @@ def test_a_sure_teacher_is_the_control_cross_entropy_at_a_temperature(temperatur
     feedback = slope(non_negative_feedback, z, g, confidence=0.9, temperature=temperature)
     share = softened(0.9, temperature).confidence
     assert torch.allclose(feedback, share * slope(virtual_teacher, z, g, confidence=1, temperature=temperature))
-
-
-def test_the_teacher_is_the_divergence_from_its_own_logits():
-    z, g = random_maps(19, pixels=1_000)
-    teacher = math.log(0.99 / 0.01) * (2 * g - 1)
-
-    for temperature in (1, 2, 4):
-        expected = float(bernoulli_kl(z, teacher, temperature=temperature))
-
-        assert float(virtual_teacher(z, g, temperature=temperature)) == pytest.approx(expected, rel=1e-10)
 
 
 def test_multiplier_scales_the_term():

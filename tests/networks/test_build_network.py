@@ -53,6 +53,7 @@ def test_building_a_network_leaves_the_table_alone():
         ("fusion_mobilenetv2", {}, "unknown network: fusion_mobilenetv2; did you mean fusion_mobilenetv2_100?"),
         ("resnet5000zzz", {}, "unknown network: resnet5000zzz"),
         ("tiny", {"widht": 3}, "unknown option of tiny: widht; did you mean width?"),
+        ("tiny", {"name": "tiny"}, "unknown option of tiny: name"),
         ("tiny", {"width": 0}, "width must be a whole number from 1 to 4096: width=0"),
         ("tiny", {"width": True}, "width must be a whole number"),
         ("tiny", {"width": 10**12}, "width must be a whole number"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from standout.errors import StandoutError
 from standout.headers import read_safetensors
 from standout.metadata import KEY, metadata_text
 from standout.models import inspect_model
+from standout.train.recipe import as_tables, check_recipe
 from tiny_model import model_folder
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "model-format-1.safetensors"
@@ -23,9 +25,9 @@ std [0.229, 0.224, 0.225], width 4)
 input     64 x 64, mean [0.485, 0.456, 0.406], padding plain, std [0.229, 0.224, 0.225]
 sharpness 1.5
 licence   MIT
-training  data noise
-measures  mae 0.5
 source    0000000000000000000000000000000000000000000000000000000000000000
+measures  mae = 0.5
+training  data = "noise"
 """
 # Without torch, onnxruntime and our own networks there is nothing that a network could be built with.
 WITHOUT = """
@@ -86,19 +88,38 @@ def rewritten(tmp_path, **changes):
     return path
 
 
-def test_c09_what_a_file_says_of_itself_is_printed_escaped(tmp_path):
-    path = rewritten(tmp_path, licence="MIT\n\x1b[31mred", training={"a\u202eb": ["\x07"]}, classes=["cat", "d\x1bg"])
+def test_the_stored_recipe_is_printed_as_the_toml_that_trains_again(tmp_path):
+    recipe = check_recipe({"data": {"train": "DUTS-TR"}, "strategies": [{"name": "pyramid"}]})
+    path = rewritten(tmp_path, training={"fingerprints": {"data": "ab"}, "recipe": as_tables(recipe)})
 
     lines = inspect_model(path).lines()
 
-    assert len(lines) == 11
+    at = next(number for number, line in enumerate(lines) if line.startswith("recipe "))
+    assert lines[at - 2 : at] == ["training  [fingerprints]", '          data = "ab"']
+    assert check_recipe(tomllib.loads("\n".join(line[10:] for line in lines[at:]))) == recipe
+    assert max(len(line) for line in lines[at:]) < 80
+
+
+def test_c09_what_a_file_says_of_itself_is_printed_escaped(tmp_path):
+    forged = "MIT\n\x1b[31msource    mine"
+    path = rewritten(tmp_path, licence=forged, training={"a\u202eb": ["\x07"]}, classes=["cat", "d\x1bg"])
+
+    lines = inspect_model(path).lines()
+
     assert all(line.isprintable() for line in lines)
     assert any(line.startswith("classes   [") and "cat" in line for line in lines)
+    assert sum("source    " in line for line in lines) == 2
+    assert "licence   MIT\\n\\x1b[31msource    mine" in lines
+    assert lines[-1] == 'training  "a\\u202eb" = ["\\u0007"]'
 
 
-@pytest.mark.parametrize("classes", [3, {"a": 1}, [[["deep"]], None]])
-def test_c09_odd_statements_are_words_and_no_failure(tmp_path, classes):
-    assert len(inspect_model(rewritten(tmp_path, classes=classes)).lines()) == 11
+@pytest.mark.parametrize("odd", [3, {"a": 1}, [[["deep"]], None], {"a": [None]}])
+def test_c09_odd_statements_are_words_and_no_failure(tmp_path, odd):
+    lines = inspect_model(rewritten(tmp_path, classes=odd, training={"recipe": odd})).lines()
+
+    stored = json.dumps(odd)
+    assert f"classes   {stored}" in lines
+    assert lines[-1] == "recipe    " + ("a = 1" if odd == {"a": 1} else stored)
 
 
 @pytest.mark.parametrize(

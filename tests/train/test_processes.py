@@ -157,7 +157,7 @@ def test_t13_a_lost_process_ends_all_and_leaves_whole_checkpoints(small, tmp_pat
 
 def test_the_command_runs_under_torchrun(discs, tmp_path):
     tables = merged(SMALL, {"data": {"train": str(discs)}, "training": {"epochs": 1}})
-    from standout.train.recipe_text import format_toml
+    from standout.toml import format_toml
 
     (tmp_path / "recipe.toml").write_text(format_toml(as_tables(check_recipe(tables))))
     command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]

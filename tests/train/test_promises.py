@@ -309,3 +309,15 @@ def test_t06_a_second_signal_leaves_at_once_unless_it_is_the_first_passed_on(ech
     )
 
     assert (ran.returncode, ran.stdout) == (code, said)
+
+
+def test_t05_a_run_that_diverges_is_told_in_one_line_and_its_record_says_so(small, warnings_of, tmp_path):
+    recipe = small(optimiser={"name": "sgd", "rate": 1e30, "clip": 0.0})
+
+    with pytest.raises(StandoutError) as caught:
+        warnings_of(recipe, tmp_path / "run")
+
+    assert caught.value.code == "nonfinite"
+    assert "lower optimiser.rate" in str(caught.value)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_bytes())
+    assert manifest["status"] == "failed"

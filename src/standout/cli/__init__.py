@@ -127,6 +127,13 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
                 arguments,
             )
         )
+    except OSError as error:
+        # What the system refuses about a path or the output, wherever it was met, is no bug.
+        if debug:
+            raise
+        from standout.files import disk_error
+
+        sys.exit(fail(disk_error(error, error.filename or "standard output"), arguments))
     except Exception as error:
         if debug:
             raise
@@ -150,11 +157,13 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
         return error
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return StandoutError("usage", "no verb given", "", f"see {error.ctx.command_path} --help", exit_code=EXIT_USAGE)
-    message = error.format_message().rstrip(".")
-    message = " ".join(message.split())
-    place = ""
+    message = " ".join(error.format_message().rstrip(".").split())
+    # Click names its own kinds of options.
+    message = message.replace("a valid integer range", "a whole number").replace("a valid integer", "a whole number")
+    message = message.replace("a valid float range", "a number").replace("a valid float", "a number")
     if isinstance(error, click.NoSuchOption):
-        known = [option for parameter in (error.ctx.command.params if error.ctx else []) for option in parameter.opts]
+        parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
+        known = [option for parameter in parameters for option in parameter.opts if option.startswith("--")]
         return StandoutError(
             "unknown-option",
             "unknown option",
@@ -168,7 +177,7 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
     return StandoutError(
         "usage",
         message[:1].lower() + message[1:],
-        place,
+        "",
         f"see {verb or 'standout'} --help",
         exit_code=error.exit_code,
     )

@@ -34,7 +34,7 @@ def data() -> None:
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--class", "mask_class", type=click.IntRange(0, 65535), metavar="N",
               help="The palette entry or grey value that is the object, in masks of several.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(min=0), default=0, show_default=True, help="Processes; 0 for all cores.")
+@click.option("--jobs", type=click.IntRange(0, 1024), default=0, show_default=True, help="Processes; 0 for all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document with every finding and file.")
 def check(folders: tuple[Path, ...], mask_class: int | None, jobs: int, as_json: bool) -> int:
     """Report everything that is wrong with the data sets in DIR..., alone and together; nothing is written.

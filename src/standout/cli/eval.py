@@ -85,7 +85,7 @@ TABLES = frozenset({"measures", "significance", "records", "plots", "report", "m
 @click.option("--map-scale", type=click.IntRange(min=1), metavar="N", help="The stored value that means 1.")
 @click.option("--class", "mask_class", type=click.IntRange(0, 65535), metavar="N",
               help="The palette entry or grey value that is the object, in masks of several.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(min=0), default=1, show_default=True, help="Processes; 0 for all cores.")
+@click.option("--jobs", type=click.IntRange(0, 1024), default=1, show_default=True, help="Processes; 0 for all cores.")
 @click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False),
               help="Keep each picture's score here, and go on from it after a stop.")  # fmt: skip
 @click.option("--label", help="The row's name; by default that of the folder or file.")

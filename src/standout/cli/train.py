@@ -87,12 +87,14 @@ def train(
     The folder --output receives the resolved recipe, the metrics, checkpoints and at the end model.safetensors.
     `standout train --recipe RUN/recipe.toml --output OTHER` repeats a run.
     """
-    from standout.train.recipe import check_recipe, edit, read_recipe
-    from standout.train.recipe_text import parse_strategy, parse_value
+    from standout.train.recipe import check_recipe, read_recipe
+    from standout.train.recipe_text import edit, parse_strategy, parse_value
 
     if resume and output is None:
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)
     stored = Path(output or "") / "recipe.toml"
+    if resume and not (stored.is_file() or data or recipe):
+        raise StandoutError("no-run", "there is no run to go on with", output, "check --output", exit_code=EXIT_USAGE)
     source = recipe or (stored if resume and stored.is_file() else "default")
     tables = read_recipe(source)
     edits = {

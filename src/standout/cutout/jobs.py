@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -284,6 +283,8 @@ def _in_parallel(work: _Work, items: Sequence[Item], jobs: int) -> Generator[Mad
         return
     from joblib import Parallel, delayed
 
+    from standout.images.quiet import quiet
+
     # Threads, unless the caller chose a backend of joblib: decoding, the network and packing all release the lock.
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered", pre_dispatch="2*n_jobs")
     made = parallel(delayed(work)(item) for item in items)
@@ -292,6 +293,5 @@ def _in_parallel(work: _Work, items: Sequence[Item], jobs: int) -> Generator[Mad
         for one in made:  # noqa: UP028
             yield one
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that pictures begun beyond a stop are dropped is meant
+        with quiet:  # that pictures begun beyond a stop are dropped is meant
             made.close()

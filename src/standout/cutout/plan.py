@@ -20,6 +20,9 @@ from standout.files import LONGEST_NAME, disk_error, is_temporary, refuse_locked
 REFUSED_BY_NAME = frozenset({".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"})
 """Pictures that we do not read: each is a failure with a remedy, never a file that was passed over in silence."""
 
+PICTURES = SUFFIXES | REFUSED_BY_NAME
+"""Suffixes of what is looked at in a folder; all else is passed over."""
+
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """Suffixes that make `--output` a file where one picture is given."""
 
@@ -49,7 +52,8 @@ def make_plan(
 ) -> Plan:
     """Return which pictures are read and where each result goes.
 
-    One picture goes to the file `output` if that has a picture's suffix and is no folder. All else goes into the folder
+    One picture goes to the file `output` if that has a picture's suffix (one that we write, or it is refused) and is no
+    folder. All else goes into the folder
     `output`: the tree of one folder as it is; several folders each under its own name.
 
     Raises
@@ -112,8 +116,12 @@ def tell(counts: dict[str, int] | Counter[str]) -> str:
 def _is_file_name(output: str | Path) -> bool:
     text = str(output)
     path = Path(output)
-    ends_as_folder = text.endswith(("/", os.sep))
-    return not ends_as_folder and not path.is_dir() and path.suffix.lower() in WRITTEN
+    if text.endswith(("/", os.sep)) or path.is_dir():
+        return False
+    suffix = path.suffix.lower()
+    if suffix in PICTURES and suffix not in WRITTEN:
+        raise _usage("output-format", "this kind of picture is not written", path, "name it .png")
+    return suffix in WRITTEN
 
 
 def _check_exists(source: Path) -> None:
@@ -147,7 +155,7 @@ def _pictures(root: Path, output: Path, follow_links: bool, passed_over: Counter
                 folders.append(path)
             elif entry.is_dir():
                 passed_over["linked folders (--follow-links walks them)"] += 1
-            elif path.suffix.lower() in SUFFIXES or path.suffix.lower() in REFUSED_BY_NAME:
+            elif path.suffix.lower() in PICTURES:
                 files.append(path)
             else:
                 passed_over["not pictures by their names"] += 1
@@ -181,6 +189,8 @@ def _check_collisions(items: Sequence[Item], keep_extension: bool) -> None:
     for item in items:
         key = _folded(item.output)
         if key in taken:
+            if taken[key].source == item.source:
+                raise _usage("input-twice", "an input is named twice", item.source, "name it once")
             how = "rename one" if keep_extension else "pass --keep-extension"
             raise _collision(taken[key], item, how)
         taken[key] = item

@@ -18,8 +18,8 @@ from standout.data.pairs import Pair, shown
 from standout.data.views import View, cut, stack
 from standout.data.workers import in_order
 from standout.errors import StandoutError
-from standout.files import announce_reading
 from standout.images import as_levels
+from standout.reading import announce_reading
 from standout.shapes import Batch
 
 LOST_PER_MILLE = 3
@@ -174,7 +174,12 @@ class Batches:
         ]
 
     def decoded(self, pair: Pair) -> Decoded | StandoutError:
-        """Return a pair's pixels, or why its files cannot be read; nothing else is touched."""
+        """Return a pair's pixels, or why its files cannot be read; nothing else is touched.
+
+        Raises
+        ------
+        StandoutError : "loader-failed", reading raised what it should not.
+        """
         try:
             return self.reading.decode(pair) if self.cache is None else self.cache.read(pair, self.reading)
         except StandoutError as error:

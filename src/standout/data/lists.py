@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +70,23 @@ def read_list(path: Path) -> list[Listed]:
     return listed
 
 
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[None]:
+    """While the set beside a list of names is looked for, tell its absence as the list's own fault.
+
+    Raises
+    ------
+    StandoutError : exit code 2; no set lies there.
+    """
+    try:
+        yield
+    except StandoutError as error:
+        if error.code != "layout-unknown":
+            raise
+        what, how = "the list has names alone, and no set lies beside it", "part picture and mask by a tab"
+        raise StandoutError("list-without-set", what, path, how, exit_code=2) from error
+
+
 def _columns(line: str) -> Listed:
     for separator in ("\t", ",", None):
         columns = [column.strip() for column in line.split(separator)]
@@ -87,7 +106,12 @@ def name_of(text: str) -> str:
 
 
 def lists_in(folder: Path) -> dict[str, Path]:
-    """Return the list files of pairs in a folder by part, where their names say the part."""
+    """Return the list files of pairs in a folder by part, where their names say the part.
+
+    Raises
+    ------
+    StandoutError : exit code 2; several lists fit one part, or one cannot be read.
+    """
     found = {}
     for part, stems in _STEMS.items():
         paths = sorted(

@@ -19,6 +19,7 @@ from standout.data.pairing import Pair as Pair
 from standout.data.pairing import key, pair_folders, pair_listed, same_names
 from standout.errors import StandoutError, printable
 from standout.names import unknown
+from standout.reading import open_plain
 
 MISTAKES_SHOWN = 10
 NAMES_VALIDATION = "names_val.txt"
@@ -141,9 +142,14 @@ def fingerprint(pairs: Iterable[Pair]) -> str:
 
 
 def digest_file(path: Path) -> tuple[str, int]:
-    """Return the SHA-256 of a file's bytes, in hex, and its size."""
+    """Return the SHA-256 of a file's bytes, in hex, and its size.
+
+    Raises
+    ------
+    StandoutError : it cannot be read, or is no regular file.
+    """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             digest = hashlib.file_digest(file, "sha256")
             return digest.hexdigest(), file.tell()
     except OSError as error:
@@ -188,7 +194,8 @@ def _choose_part(folder: Path, by_part: Mapping[str, T], part: str | None) -> tu
 def _from_list(path: Path, layout: str | None, part: str | None, skip_unpaired: bool) -> Pairs:
     lines = lists.read_list(path)
     if not lines[0].mask:
-        whole = find_pairs(path.parent, layout=layout, part=part, skip_unpaired=skip_unpaired)
+        with lists.beside(path):
+            whole = find_pairs(path.parent, layout=layout, part=part, skip_unpaired=skip_unpaired)
         chosen = set(_named(whole.pairs, path))
         return whole._replace(pairs=tuple(pair for pair in whole.pairs if pair.name in chosen))
     if layout is not None:

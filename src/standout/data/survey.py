@@ -109,7 +109,8 @@ def _listed(path: Path, label: str, part: str) -> Survey:
         findings = _missing(called, [Item(file.name, str(file)) for file in missing])
         findings += _twice(called, [(first.image, second.image) for first, second in same_names(pairing.pairs)])
         return Survey((Part(called, path, layouts.LIST, part, tuple(sorted(pairing.pairs))),), tuple(findings))
-    whole = survey(path.parent, label)
+    with lists.beside(path):
+        whole = survey(path.parent, label)
     wanted = {key(text): line.image for line in lines for text in (line.image, lists.name_of(line.image))}
     named = {key(pair.name) for one in whole.parts for pair in one.pairs}
     absent = [line.image for line in lines if not {key(line.image), key(lists.name_of(line.image))} & named]

@@ -32,7 +32,7 @@ class MeanSquared(Mixture):
     def __init__(self, alpha: float = 0.5, mix: str = "convex", confidence: float = 0.99) -> None:
         super().__init__(alpha, mix)
         softened(confidence, 1.0)
-        self.confidence = confidence
+        self.confidence = float(confidence)
 
     def per_pixel(self, logits: Logits, batch: Batch) -> Tensor:
         """Return the unreduced and unweighted term, (N, 1, H, W)."""

@@ -52,12 +52,12 @@ class VirtualTeacher(Mixture):
         super().__init__(alpha, mix)
         check_option("form", form, FORMS)
         softened(confidence, temperature, soften=soften, t_scale=t_scale)
-        self.confidence = confidence
+        self.confidence = float(confidence)
         self.temperature = temperature
         self.form = form
         self.soften = soften
         self.t_scale = t_scale
-        self.multiplier = multiplier
+        self.multiplier = float(multiplier)
 
     def per_pixel(self, logits: Logits, batch: Batch) -> Tensor:
         """Return the unreduced and unweighted term, (N, 1, H, W)."""

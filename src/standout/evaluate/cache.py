@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -37,17 +38,19 @@ class ScoreCache:
         self._known: dict[str, tuple[Mapping[str, Any], bool]] = {}
 
     def __enter__(self) -> Self:
-        self._lock.__enter__()
-        self._ledger.repair()
-        for entry in self._ledger.read():
-            try:
-                unpacked(entry["score"])
-                self._known[entry["key"]] = (entry["score"], bool(entry["resized"]))
-            except (KeyError, TypeError, ValueError) as error:
-                self._lock.__exit__(None, None, None)
-                raise StandoutError(
-                    "cache-foreign", "cache holds no scores", self._ledger.path, "choose another --cache", exit_code=2
-                ) from error
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._lock)
+            self._ledger.repair()
+            for entry in self._ledger.read():
+                try:
+                    unpacked(entry["score"])
+                    self._known[entry["key"]] = (entry["score"], bool(entry["resized"]))
+                except (KeyError, TypeError, ValueError) as error:
+                    raise StandoutError(
+                        "cache-foreign", "cache holds no scores", self._ledger.path, "choose another --cache",
+                        exit_code=2,
+                    ) from error  # fmt: skip
+            held.pop_all()  # what was read is good: the lock stays until the end of `with`
         return self
 
     def __exit__(

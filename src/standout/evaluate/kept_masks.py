@@ -19,6 +19,7 @@ from standout.errors import StandoutError
 from standout.files import atomic_write, disk_error
 from standout.images import read_mask
 from standout.metrics import MaskWeights, mask_weights
+from standout.reading import open_plain
 
 _MAGIC = b"standout mask 1\n"
 _HEAD = struct.Struct("<16s8q")
@@ -65,7 +66,8 @@ def read_label(path: Path, mask_class: int | None, above: int, folder: Path | No
     if folder is None:
         return Label(read_mask(path, class_index=mask_class).values)
     try:
-        content = path.read_bytes()
+        with open_plain(path) as file:
+            content = file.read()
     except OSError as error:
         raise disk_error(error, path) from error
     key = hashlib.sha256(content + repr((mask_class, above)).encode()).hexdigest()

@@ -39,11 +39,18 @@ class ScoreLedger:
 
     def get(self, item: Item) -> tuple[PictureScore, bool] | None:
         """Return the stored score of the item and whether its map was resized, or None."""
-        return self._known.get(self._key(item))
+        try:
+            return self._known.get(self._key(item))
+        except OSError:  # the scorer meets the same failure and tells it by name
+            return None
 
     def put(self, item: Item, score: PictureScore, resized: bool) -> None:
         """Store a score; floats survive the trip through JSON to the last bit."""
-        self._ledger.append({"key": self._key(item), "name": item.name, "resized": resized, "score": packed(score)})
+        try:
+            key = self._key(item)
+        except OSError:  # the file went away since it was scored: the next run tells it
+            return
+        self._ledger.append({"key": key, "name": item.name, "resized": resized, "score": packed(score)})
 
     def _key(self, item: Item) -> str:
         told = [self._settings, item.name]

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from standout.data.layouts import SUFFIXES, TEST, is_junk
+from standout.data.pairing import key as pairing_key
 from standout.data.pairs import find_pairs, shown
 from standout.errors import EXIT_USAGE, StandoutError, printable
 
@@ -88,7 +89,7 @@ def pair_maps(maps: Path, masks: Path, *, part: str | None = TEST) -> Found:
     keys = set()
     for name, mask in sorted(wanted.items()):
         folder, _, stem = name.rpartition("/")
-        key = f"{folder}/{_key(stem)}" if folder else _key(stem)
+        key = f"{folder}/{pairing_key(stem)}" if folder else pairing_key(stem)
         keys.add(key)
         path = have.get(key)
         if path is None:
@@ -155,7 +156,7 @@ def _files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if is_junk(path.name) or path.is_dir():
             continue
-        other = files.setdefault(_key(path.stem), path)
+        other = files.setdefault(pairing_key(path.stem), path)
         if other is path:
             continue
         if other.suffix.lower() in SUFFIXES and path.suffix.lower() in SUFFIXES:
@@ -164,10 +165,5 @@ def _files(folder: Path) -> dict[str, Path]:
                 "name-twice", "two files have one name", where, "rename or remove one of them", exit_code=EXIT_USAGE
             )
         if path.suffix.lower() in SUFFIXES:
-            files[_key(path.stem)] = path
+            files[pairing_key(path.stem)] = path
     return files
-
-
-def _key(stem: str) -> str:
-    # As `standout.data.pairs` does it: composed, without regard to case, composed again.
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem).lower())

@@ -306,7 +306,12 @@ def _load_predicted(item: Item, rules: Rules, model: str, sharpness: float) -> L
 
 
 def at_mask_size(map: Pixels, mask: Pixels, item: Item, rules: Rules) -> Loaded:  # noqa: A002 - the field's word
-    """Return the map at its mask's size: bilinear, and an 8-bit map stays one, before anything is stretched."""
+    """Return the map at its mask's size: bilinear, and an 8-bit map stays one, before anything is stretched.
+
+    Raises
+    ------
+    StandoutError : the sizes differ and the rules are `strict_size`.
+    """
     if map.shape == mask.shape:
         return Loaded(map, mask, False)
     if rules.strict_size:

@@ -19,11 +19,11 @@ from standout.evaluate.comparison import Comparison, Files, Outcome, Picture, ga
 from standout.evaluate.pairs import Found, Problem
 from standout.evaluate.plan import Planned, plan_comparison
 from standout.evaluate.score import Rules
-from standout.evaluate.stored import unpacked
 from standout.files import disk_error
 
 KIND = "standout eval shard"
-SCHEMA = 1
+SCHEMA = 2
+MOST_PARTS = 1_000_000
 
 
 class Shard(NamedTuple):
@@ -38,10 +38,10 @@ class Shard(NamedTuple):
 
         Raises
         ------
-        StandoutError : exit code 2, no such word, or a part beyond the parts.
+        StandoutError : exit code 2, no such word, a part beyond the parts, or over a million parts.
         """
         part, _, parts = word.partition("/")
-        if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= MOST_PARTS):
             raise StandoutError("usage", "no shard", word, "write --shard 2/8 for the second of eight", exit_code=2)
         return cls(int(part), int(parts))
 
@@ -78,7 +78,8 @@ def shard_text(
 ) -> str:
     """Return a scored shard as JSON lines: what the whole comparison is, then each outcome, attributes and files.
 
-    Where the files lie, as absolute paths, lets a report of all shards show them.
+    The last line is the sha256 of all before it. Where the files lie, as absolute paths, lets a report of all shards
+    show them.
     """
     head = {
         "schema": SCHEMA, "kind": KIND, "version": __version__, "shard": list(shard), "rules": rules._asdict(),
@@ -103,7 +104,13 @@ def shard_text(
         }
         for (data, name), own in files.items()
     ]  # fmt: skip
-    return "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in (head, *_lines(outcomes), *measured, *lie))
+    lines = (head, *_lines(outcomes), *measured, *lie)
+    text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+    return text + _seal(text.encode())
+
+
+def _seal(content: bytes) -> str:
+    return json.dumps({"sha256": hashlib.sha256(content).hexdigest()}) + "\n"
 
 
 def _absolute(path: Path) -> str:
@@ -121,6 +128,7 @@ def _lines(outcomes: Sequence[Sequence[tuple[str, Outcome]]]) -> Iterator[dict[s
 
 class _Part(NamedTuple):
     path: Path
+    shard: Shard
     head: Mapping[str, Any]
     outcomes: list[tuple[int, str, Outcome]]
     attributes: dict[tuple[str, str], Attributes]
@@ -149,13 +157,13 @@ def merge_shards(paths: Iterable[str | Path]) -> Comparison:
                 "shards-differ", "two shards belong to different comparisons", f"{first.path} and {part.path}",
                 "score them anew with the same files and options", exit_code=EXIT_USAGE,
             )  # fmt: skip
-        number = part.head["shard"][0]
+        number = part.shard.part
         if (other := given.setdefault(number, part.path)) is not part.path:
             raise StandoutError(
                 "shard-twice", f"shard {number} is given twice", f"{other} and {part.path}", "give it once",
                 exit_code=EXIT_USAGE,
             )  # fmt: skip
-    count = first.head["shard"][1]
+    count = first.shard.parts
     if missing := [str(number) for number in range(1, count + 1) if number not in given]:
         raise StandoutError(
             "shard-missing", f"{len(missing)} of {count} shards are missing", shown(missing),
@@ -183,11 +191,11 @@ def merge_shards(paths: Iterable[str | Path]) -> Comparison:
 
 def _read(path: Path) -> _Part:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise disk_error(error, path) from error
     try:
-        head, *rest = map(json.loads, lines)
+        head = json.loads(lines[0])
         if head["kind"] != KIND:
             raise ValueError(head["kind"])
         if (head["schema"], head["version"]) != (SCHEMA, __version__):
@@ -195,6 +203,10 @@ def _read(path: Path) -> _Part:
                 "shard-version", "shard was scored by another release", f"{path} by {head['version']}",
                 f"score it anew with {__version__}", exit_code=EXIT_USAGE,
             )  # fmt: skip
+        if lines[-1] != _seal(b"".join(lines[:-1])).encode():
+            raise _damaged(path, "shard is cut off or damaged")
+        rest = map(json.loads, lines[1:-1])
+        shard = Shard(*head["shard"])
         outcomes: list[tuple[int, str, Outcome]] = []
         measured, files = {}, {}
         for line in rest:
@@ -213,14 +225,12 @@ def _read(path: Path) -> _Part:
                 if "problem" in line
                 else Picture(line["name"], line["resized"], line["score"])
             )
-            if isinstance(told, Picture):
-                unpacked(told.stored)  # so that a damaged score is told here, by its file
             outcomes.append((line["series"], line["name"], told))
-        same = {name: value for name, value in head.items() if name != "shard"} | {"parts": head["shard"][1]}
+        same = {name: value for name, value in head.items() if name != "shard"} | {"parts": shard.parts}
         told_hash = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise _damaged(path, "this is no shard of a comparison") from error
-    return _Part(path, head, outcomes, measured, files, told_hash)
+    return _Part(path, shard, head, outcomes, measured, files, told_hash)
 
 
 def _damaged(path: Path, what: str) -> StandoutError:

@@ -124,8 +124,11 @@ def find_weights(source: str | Path) -> Path:
     path = Path(source)
     found = path / _MODEL if path.is_dir() else path
     if not found.exists():
-        what = "run has no model yet" if path.is_dir() else "there is no such run or model file"
-        how = "finish it with `standout train --resume`" if path.is_dir() else "check the path"
+        what, how = "there is no such run or model file", "check the path"
+        if (path / "recipe.toml").exists():
+            what, how = "run has no model yet", "finish it with `standout train --resume`"
+        elif path.is_dir():
+            what = f"folder is no run: it holds no {_MODEL}"
         raise StandoutError("model-missing", what, path, how, exit_code=EXIT_USAGE)
     if found.suffix.lower() != ".safetensors":
         raise StandoutError(

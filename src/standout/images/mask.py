@@ -150,7 +150,12 @@ def _hard(mask: NDArray[np.bool_]) -> Pixels:
 
 
 def mask_plane(decoded: Decoded, kind: str = "mask") -> NDArray[Any]:
-    """Return the one plane (H, W) that is the mask, or the map, as `kind` calls it in messages."""
+    """Return the one plane (H, W) that is the mask, or the map, as `kind` calls it in messages.
+
+    Raises
+    ------
+    StandoutError : the picture has colours, or colours and transparency, or a mode without such a plane.
+    """
     image, name = decoded.image, decoded.name
     mode = image.mode
     if mode in ("1", "L", "I", "F") or mode.startswith("I;16"):

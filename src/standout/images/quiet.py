@@ -39,11 +39,16 @@ class _Shared(ABC):
 
 
 class _Messages(_Shared):
-    """No warnings and log lines of the image library's modules; those of others go on."""
+    """No warnings and log lines of the image library's modules, nor joblib's of work dropped by a stop; others go on.
+
+    Both stand in one change, for the filters of warnings belong to the whole process: who leaves a second change of
+    them while a thread is in this one takes its filters away.
+    """
 
     def change(self, undo: contextlib.ExitStack) -> None:
         undo.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"joblib\.parallel")
         logger = logging.getLogger("PIL")
         undo.callback(setattr, logger, "propagate", logger.propagate)
         logger.propagate = False

@@ -62,7 +62,12 @@ def resize_map(
 
 
 def resize_classes(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a mask of classes or of labels to score (H, W) at `size`; no value appears that was not there."""
+    """Return a mask of classes or of labels to score (H, W) at `size`; no value appears that was not there.
+
+    Raises
+    ------
+    ValueError : the mask has another number of dimensions.
+    """
     if mask.ndim != 2:
         raise ValueError(f"mask must be (H, W), not {mask.shape}")
     return resize(mask, size, filter="nearest")

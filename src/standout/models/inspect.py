@@ -14,6 +14,7 @@ from standout.headers import read_safetensors
 from standout.metadata import parse_metadata
 from standout.models.graph import MAP, SCORES, read_graph
 from standout.models.lookup import find_model
+from standout.toml import format_toml
 
 
 class Inspected(NamedTuple):
@@ -41,24 +42,36 @@ class Inspected(NamedTuple):
         }  # fmt: skip
 
     def lines(self) -> list[str]:
-        """Return it as words, a line each; all that stands in the file is escaped."""
+        """Return it as words, a line each and the recipe as TOML; all that stands in the file is escaped."""
         said = self.metadata
         size = said["input"]["size"]
-        found = {
-            "file": f"{printable(self.path)}: {self.kind}, {self.bytes / 2**20:.2f} MiB, {self.numbers:,} numbers",
+        training = dict(said["training"])
+        recipe = training.pop("recipe", {})
+        words = {
+            "file": f"{self.path}: {self.kind}, {self.bytes / 2**20:.2f} MiB, {self.numbers:,} numbers",
             "sha256": self.sha256,
-            "format": f"{said['format']}, written by standout {printable(said['release'])}",
-            "network": f"{printable(said['network'])} ({_words(said['options'])})",
+            "format": f"{said['format']}, written by standout {said['release']}",
+            "network": f"{said['network']} ({_words(said['options'])})",
             "input": f"{size} x {size}, {_words({k: v for k, v in said['input'].items() if k != 'size'})}",
             "sharpness": f"{said['sharpness']:g}",
-            "classes": _words({"": said["classes"]}) if "classes" in said else "",
-            "licence": printable(said["licence"]) or "none stated",
-            "training": _words(said["training"]) or "nothing stated",
-            "measures": _words({k: round(v, 4) if isinstance(v, float) else v for k, v in said["measures"].items()})
-            or "none stated",
+            "classes": _text(said.get("classes", "")),
+            "licence": said["licence"] or "none stated",
             "source": said["source_sha256"] or "no file stated",
         }
-        return [f"{name:<10}{value}" for name, value in found.items() if name != "classes" or value]
+        rounded = {
+            name: round(value, 4) if isinstance(value, float) else value for name, value in said["measures"].items()
+        }
+        blocks = {
+            "measures": _toml(rounded) or "none stated",
+            "training": _toml(training) or ("" if recipe else "nothing stated"),
+            "recipe": _toml(recipe),
+        }
+        lines = [f"{name:<10}{printable(text)}" for name, text in words.items() if text]
+        for name, text in blocks.items():
+            # Inside TOML and JSON a text's own line breaks are escaped already.
+            for number, line in enumerate(text.split("\n") if text else ()):
+                lines.append(f"{'' if number else name:<10}{printable(line)}".rstrip())
+        return lines
 
 
 def inspect_model(source: str | Path) -> Inspected:
@@ -80,8 +93,16 @@ def inspect_model(source: str | Path) -> Inspected:
 
 
 def _words(entries: Mapping[str, Any]) -> str:
-    return ", ".join(f"{printable(name)} {printable(_text(value))}".strip() for name, value in entries.items())
+    return ", ".join(f"{name} {_text(value)}" for name, value in entries.items())
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _toml(tables: Any) -> str:
+    """Return it as lines of TOML; what that cannot hold is JSON."""
+    try:
+        return format_toml(tables).strip()
+    except (AttributeError, TypeError):  # no table, or a null inside
+        return _text(tables)

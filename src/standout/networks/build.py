@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from standout.errors import StandoutError
+from standout.metadata import is_number
+from standout.metadata import is_whole as is_whole  # the recognisers check their options by it too
 from standout.names import unknown
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from standout.networks.blocks import PADDINGS
@@ -66,7 +67,7 @@ NETWORKS: Mapping[str, tuple[Callable[..., Network], Mapping[str, Any]]] = {
 }
 
 
-def build_network(name: str, **options: Any) -> Network:
+def build_network(name: str, /, **options: Any) -> Network:
     """Return a new network with random weights; `name` and the full `options` stay with it.
 
     Parameters
@@ -128,13 +129,3 @@ def checked_option(option: str, value: Any) -> Any:
             exit_code=2,
         )  # fmt: skip
     return value
-
-
-def is_whole(value: object) -> bool:
-    """Whether it is a whole number, and not true or false."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: object) -> bool:
-    """Whether it is a finite number, and not true or false."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

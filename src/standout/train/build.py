@@ -31,7 +31,7 @@ def build_strategy(entry: Mapping[str, Any], seed: int = 0) -> Strategy:
     name = entry["name"]
     kind = find(STRATEGIES, name, "strategy")
     options = {
-        key: build_strategy(value, seed) if isinstance(value, Mapping) and "name" in value else value
+        key: build_strategy(value, seed) if isinstance(value, Mapping) and isinstance(value.get("name"), str) else value
         for key, value in entry.items()
         if key != "name"
     }
@@ -91,7 +91,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # torch's device "meta" holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise StandoutError("device", "no such device", name, "use --device cpu", exit_code=EXIT_USAGE) from error
     return device

@@ -20,6 +20,7 @@ from standout.train.optimise import training_mode
 from standout.train.parts import learn
 from standout.train.pictures import estimated_bytes, held_out_pictures, training_batches
 from standout.train.prepare import check_network, find_data, new_state, on_device, resolve_backbone
+from standout.train.processes import check_parts
 from standout.train.recipe import Recipe
 from standout.train.validate import score
 
@@ -83,6 +84,7 @@ def estimate(recipe: Recipe, output: str | Path, *, tell: Callable[[str], object
         torch.set_num_threads(training.threads)
     device = choose_device(training.device)
     check_precision(training.precision, device)
+    check_parts(training.batch, training.accumulation)
     strategies = [build_strategy(entry, recipe.seed) for entry in recipe.strategies]
     task = build_task(recipe.task)
     options, _ = resolve_backbone(recipe.network.options, recipe.network.backbone_weights)

@@ -204,7 +204,12 @@ def build_step(
     backbone: str,
     channels_last: bool,
 ) -> TrainingStep:
-    """Return network and strategies, bound, on the CPU; parameters as `new_state`."""
+    """Return network and strategies, bound, on the CPU; parameters as `new_state`.
+
+    Raises
+    ------
+    StandoutError : as `new_state`.
+    """
     torch.manual_seed(seed)
     built = build_network(network, **options)
     if backbone:

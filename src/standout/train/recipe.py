@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,13 +16,13 @@ from msgspec import Meta, Struct, field
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import disk_error
 from standout.names import nearest, unknown
-from standout.train.recipe_text import format_toml, parse_setting
+from standout.toml import format_toml
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 NotNegative = Annotated[float, Meta(ge=0.0)]
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
-Count = Annotated[int, Meta(ge=1)]
-Side = Annotated[int, Meta(ge=32)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Side = Annotated[int, Meta(ge=32, le=65536)]
 
 
 class Table(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -86,7 +87,7 @@ class OptimiserTable(Table, frozen=True):
     backbone_factor: NotNegative = 0.1
     momentum: Share = 0.9
     nesterov: bool = True
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     epsilon: Annotated[float, Meta(gt=0.0)] = 1e-8
     weight_decay: NotNegative = 5e-4
     decay_norms: bool = True
@@ -149,8 +150,8 @@ class TrainingTable(Table, frozen=True):
     freeze_batch_norm: bool = False
     final: Literal["best", "last"] = "best"
     nonfinite_limit: Count = 10
-    workers: Annotated[int, Meta(ge=0)] = 1
-    threads: Annotated[int, Meta(ge=0)] = 0
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 1
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     device: str = "auto"
     time_limit: NotNegative = 0.0
     process_minutes: Annotated[float, Meta(gt=0.0)] = 30.0
@@ -175,8 +176,8 @@ class ValidationTable(Table, frozen=True):
     score: Literal["mae", "f_max", "f_max_pr", "f_mean", "f_adaptive", "weighted_f", "s", "e_max", "e_mean", "iou"] = (
         "mae"
     )
-    size: Annotated[int, Meta(ge=0)] = 0
-    sharpness: NotNegative = 0.0
+    size: Annotated[int, Meta(ge=0, le=65536)] = 0
+    sharpness: Annotated[float, Meta(ge=0.0, le=65536.0)] = 0.0
 
 
 class Recipe(Table, frozen=True):
@@ -239,7 +240,7 @@ def read_recipe(name: str | Path, kind: str = "") -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise disk_error(error, path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StandoutError(
             "recipe-toml", "recipe is no TOML", f"{path}: {error}", "mend that line", exit_code=EXIT_USAGE
         ) from error
@@ -248,46 +249,6 @@ def read_recipe(name: str | Path, kind: str = "") -> dict[str, Any]:
 def shipped_recipes(kind: str = "") -> list[Path]:
     """Return the recipes that come with standout: of `standout train`, or of another `kind`, such as "lifelong"."""
     return sorted((Path(__file__).parent.parent / "recipes" / kind).glob("*.toml"))
-
-
-def edit(tables: dict[str, Any], settings: Sequence[str]) -> None:
-    """Apply `table.key=value` settings in place; a number in the path counts into a list.
-
-    Raises
-    ------
-    StandoutError : exit code 2, a setting without `=`, or a path through something that is no table.
-    """
-    for setting in settings:
-        path, value = parse_setting(setting)
-        place: Any = tables
-        for part in path[:-1]:
-            place = _entered(place, part, setting)
-        last = path[-1]
-        if isinstance(place, list):
-            place[_number(place, last, setting)] = value
-        else:
-            place[last] = value
-
-
-def _entered(place: Any, part: str, setting: str) -> Any:
-    found = place[_number(place, part, setting)] if isinstance(place, list) else place.setdefault(part, {})
-    if not isinstance(found, dict | list):
-        raise StandoutError(
-            "recipe-value", "setting goes through a value", setting, f"{part} is no table", exit_code=EXIT_USAGE
-        )
-    return found
-
-
-def _number(place: list[Any], part: str, setting: str) -> int:
-    if not part.isdecimal() or int(part) >= len(place):
-        raise StandoutError(
-            "recipe-value",
-            "setting counts past a list",
-            setting,
-            f"it has {len(place)} entries, from 0",
-            exit_code=EXIT_USAGE,
-        )
-    return int(part)
 
 
 Kind = TypeVar("Kind", bound=Struct)
@@ -301,6 +262,10 @@ def check_tables(tables: Mapping[str, Any], kind: type[Kind]) -> Kind:
     StandoutError : as `check_recipe`.
     """
     _refuse_unknown_keys(tables, kind, "", kind)
+    # TOML has numbers that a checkpoint and a model file, which hold the recipe, have not.
+    if place := next(_unstorable(tables), ""):
+        how = "write a finite number of at most 64 bits"
+        raise StandoutError("recipe-value", "recipe has a wrong value", place, how, exit_code=EXIT_USAGE)
     try:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
@@ -312,6 +277,16 @@ def check_tables(tables: Mapping[str, Any], kind: type[Kind]) -> Kind:
             what[:1].lower() + what[1:],
             exit_code=EXIT_USAGE,
         ) from error
+
+
+def _unstorable(value: Any, place: str = "") -> Iterator[str]:
+    """Yield the path of every number in nested tables and lists that JSON, as we read it, does not hold."""
+    if isinstance(value, int | float):
+        if not (math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63):
+            yield place
+    elif isinstance(value, Mapping | list | tuple):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _unstorable(item, f"{place}.{key}" if place else str(key))
 
 
 def check_recipe(tables: Mapping[str, Any]) -> Recipe:
@@ -339,6 +314,12 @@ def check_recipe(tables: Mapping[str, Any]) -> Recipe:
             "set optimiser.nesterov=false",
             exit_code=EXIT_USAGE,
         )
+    low, high = recipe.augmentation.scale
+    if not 0 < low <= high:
+        raise StandoutError(
+            "recipe-value", "recipe has a wrong value", f"augmentation.scale=[{low:g}, {high:g}]",
+            "write two numbers above 0, the smaller one first", exit_code=EXIT_USAGE,
+        )  # fmt: skip
     return recipe
 
 

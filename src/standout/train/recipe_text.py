@@ -1,17 +1,16 @@
-"""The small texts of a run: strategies and settings as the command line writes them, and TOML as we write it."""
+"""Strategies and settings of a run, as the command line writes them."""
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from standout.errors import EXIT_USAGE, StandoutError
+from standout.toml import BARE_KEY
 
 _TOKEN = re.compile(r"""\s*(?:(?P<mark>[(),=])|(?P<text>"[^"]*"|'[^']*')|(?P<word>[^\s(),='"]+))""")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def parse_setting(setting: str) -> tuple[list[str], Any]:
@@ -28,6 +27,46 @@ def parse_setting(setting: str) -> tuple[list[str], Any]:
             "usage", "setting is no key=value", setting, "write --set table.key=value", exit_code=EXIT_USAGE
         )
     return parts, parse_value(text.strip())
+
+
+def edit(tables: dict[str, Any], settings: Sequence[str]) -> None:
+    """Apply `table.key=value` settings in place; a number in the path counts into a list.
+
+    Raises
+    ------
+    StandoutError : exit code 2, a setting without `=`, or a path through something that is no table.
+    """
+    for setting in settings:
+        path, value = parse_setting(setting)
+        place: Any = tables
+        for part in path[:-1]:
+            place = _entered(place, part, setting)
+        last = path[-1]
+        if isinstance(place, list):
+            place[_number(place, last, setting)] = value
+        else:
+            place[last] = value
+
+
+def _entered(place: Any, part: str, setting: str) -> Any:
+    found = place[_number(place, part, setting)] if isinstance(place, list) else place.setdefault(part, {})
+    if not isinstance(found, dict | list):
+        raise StandoutError(
+            "recipe-value", "setting goes through a value", setting, f"{part} is no table", exit_code=EXIT_USAGE
+        )
+    return found
+
+
+def _number(place: list[Any], part: str, setting: str) -> int:
+    if not part.isdecimal() or int(part) >= len(place):
+        raise StandoutError(
+            "recipe-value",
+            "setting counts past a list",
+            setting,
+            f"it has {len(place)} entries, from 0",
+            exit_code=EXIT_USAGE,
+        )
+    return int(part)
 
 
 def parse_value(text: str) -> Any:
@@ -94,7 +133,7 @@ def _strategy(tokens: list[str], text: str) -> dict[str, Any]:
 
 
 def _word(tokens: list[str], text: str) -> str:
-    if not tokens or not _BARE_KEY.fullmatch(tokens[0]):
+    if not tokens or not BARE_KEY.fullmatch(tokens[0]):
         raise _wrong(text, f"{tokens[0]!r} stands where a name should" if tokens else "a name is missing")
     return tokens.pop(0)
 
@@ -108,56 +147,3 @@ def _value(tokens: list[str], text: str) -> str:
 
 def _wrong(text: str, why: str) -> StandoutError:
     return StandoutError("usage", "strategy is not written right", text, why, exit_code=EXIT_USAGE)
-
-
-def format_toml(tables: Mapping[str, Any]) -> str:
-    """Return nested tables as TOML: plain values first, then tables, then lists of tables.
-
-    Raises
-    ------
-    TypeError : a value that TOML does not hold, such as None.
-    """
-    return "\n".join(_table(tables, ())).strip() + "\n"
-
-
-def _table(tables: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"{_key(key)} = {_inline(value)}" for key, value in tables.items() if not _is_block(value)]
-    for key, value in tables.items():
-        name = ".".join(_key(part) for part in (*path, key))
-        if isinstance(value, Mapping):
-            lines += ["", f"[{name}]", *_table(value, (*path, key))]
-        elif _is_block(value):
-            for item in value:
-                lines += ["", f"[[{name}]]", *_table(item, (*path, key))]
-    return lines
-
-
-def _is_block(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return True
-    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
-
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _text(key)
-
-
-def _text(text: str) -> str:
-    # A JSON string is a TOML string, but for the delete character, which TOML wants escaped too.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return repr(value)  # the shortest text that reads back as the same number; inf and nan are TOML too
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_inline(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_inline(v)}" for k, v in value.items()) + "}"
-    raise TypeError(f"TOML cannot hold {value!r} ({type(value).__name__})")

@@ -100,7 +100,7 @@ class Run:
         self.metrics.repair()
         if not self.metrics.path.exists():
             return
-        kept = [line for line in self.metrics.read() if line["step"] <= step]
+        kept = [line for line in self.metrics.read() if line.get("step", 0) <= step]
         atomic_write(self.metrics.path, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
 
     def write_manifest(self, values: Mapping[str, Any]) -> None:

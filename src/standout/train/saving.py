@@ -77,7 +77,7 @@ class Saver:
 
     def save_what_is_new(self) -> None:
         """Commit a checkpoint of the steps since the last one, where there are any; as `save`."""
-        if self.state.steps_done != self._saved_at_step:
+        if self.unsaved():
             self.save()
 
     def save(self, *, last: bool = False) -> bool:

@@ -64,6 +64,10 @@ def rate_factor(
     per : "epoch" holds the factor during an epoch, as F3Net's released code does.
 
     The count starts at 1 and ends before 1 + its length, so neither the first nor the last step has rate 0.
+
+    Raises
+    ------
+    StandoutError : exit code 2, an unknown shape.
     """
     if name not in SHAPES:
         raise unknown("schedule", name, SHAPES)

@@ -135,7 +135,12 @@ def seed_streams(seed: int, step: int, process: int = 0) -> None:
 
 
 def random_streams() -> dict[str, Any]:
-    """Return the places of Python's, NumPy's and torch's random streams."""
+    """Return the places of Python's, NumPy's and torch's random streams.
+
+    Raises
+    ------
+    TypeError : NumPy gives its stream's place in another form.
+    """
     version, words, gauss = random.getstate()
     state = np.random.get_state(legacy=False)  # noqa: NPY002
     if not isinstance(state, dict):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from standout.errors import StandoutError
 from standout.images import as_levels, resize_map
 from standout.metrics import SaliencyMeasures
 from standout.networks.network import Network
@@ -23,8 +24,17 @@ def maps_of(network: Network, held_out: HeldOut, scale: float = 1.0) -> list[NDA
     """Return the maps (H, W) in 0..1 of some pictures, each at its mask's own size.
 
     As in use, the sigmoid comes before the resizing. Where a mask says nothing, both are background.
+
+    Raises
+    ------
+    StandoutError : the network gives what is no number.
     """
     maps = torch.sigmoid(scale * network(held_out.image).logits.float()).cpu().numpy()
+    if not np.isfinite(maps).all():
+        raise StandoutError(
+            "nonfinite", "maps of held-out pictures stopped being numbers", "",
+            "lower optimiser.rate or set optimiser.clip; the last good checkpoint stays",
+        )  # fmt: skip
     found: list[NDArray[np.float32]] = []
     for map_, mask, known in zip(maps, held_out.masks, held_out.known, strict=True):
         own = np.clip(resize_map(map_[0], mask.shape), 0, 1)

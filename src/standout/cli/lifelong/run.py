@@ -58,8 +58,8 @@ def run(
     standout lifelong run photos --method sdkd --pretrained mobilenetv2.safetensors --output runs/mine
     standout lifelong predict new.jpg --model runs/mine
     """  # noqa: D301 - the backspace is click's own mark
-    from standout.train.recipe import edit, read_recipe
-    from standout.train.recipe_text import parse_strategy
+    from standout.train.recipe import read_recipe
+    from standout.train.recipe_text import edit, parse_strategy
 
     if resume and output is None:
         raise StandoutError("usage", "no run named to resume", "", "pass --output RUN", exit_code=EXIT_USAGE)
