@@ -16,7 +16,8 @@ import statistics
 import sys
 from typing import Any
 
-from results_page import DOCS, RESULTS, table
+from measuring import RESULTS
+from results_text import DOCS, table
 
 from standout.lifelong import AccuracyMatrix
 

@@ -11,26 +11,22 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import RESULTS, keep, result
 
-from standout.files import atomic_write
 from standout.lifelong import domain_stream, read_recogniser, read_results
 from standout.lifelong.network import Recogniser
 from standout.lifelong.pictures import Reader, chunks
 from standout.lifelong.prepare import named
 from standout.lifelong.streams import Example
 
-OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "lifelong_statistics.json"
+OUTPUT = RESULTS / "lifelong_statistics.json"
 BATCH = 32
 
 
@@ -82,17 +78,15 @@ def main() -> None:
             print(run.name, experience.name, *found, flush=True)
         rows.append(row)
     words = [Path(word).name or word for word in sys.argv[1:]]
-    document = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/lifelong_statistics.py", *words]),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("standout", "torch", "numpy")}},
-        "threads": 1,
-        "seed": sorted({row["seed"] for row in rows}),
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": "accuracy at the end of the run, with the statistics it has and with those of the test pictures",
-        "rows": rows,
-    }
-    atomic_write(given.output, json.dumps(document, indent=1).encode() + b"\n")
+    document = result(
+        shlex.join(["lifelong_statistics.py", *words]),
+        "torch",
+        "numpy",
+        protocol="accuracy at the end of the run, with the statistics it has and with those of the test pictures",
+        seed=sorted({row["seed"] for row in rows}),
+        rows=rows,
+    )
+    keep(given.output, document)
 
 
 if __name__ == "__main__":

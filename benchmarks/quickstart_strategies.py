@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shlex
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from compare_strategies import METHODS, run
+from measuring import RESULTS, keep, result
 
 from standout.data.scenes import write_scenes
 from standout.files import atomic_write
 from standout.train.quickstart import DIFFICULTY, TEST_PICTURES
 
-OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "quickstart_strategies.json"
+OUTPUT = RESULTS / "quickstart_strategies.json"
 PICTURES = 480
 TRIED = {**METHODS, "pyramid and feedback": ["pyramid(supervision=bce)", "non_negative_feedback"]}
 
@@ -78,18 +76,15 @@ def main() -> None:
     for seed in settings.seeds:
         for method in TRIED:
             rows += one(method, seed, settings.runs)
-            document = {
-                "schema": 1,
-                "command": shlex.join(["python", "benchmarks/quickstart_strategies.py", *sys.argv[1:]]),
-                "versions": {"python": platform.python_version()}
-                | {name: version(name) for name in ("standout", "torch", "numpy")},
-                "threads": 1,
-                "seed": settings.seeds,
-                "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-                "protocol": f"recipe quickstart on {PICTURES} generated scenes, scored on {TEST_PICTURES} others",
-                "rows": rows,
-            }
-            atomic_write(settings.output, json.dumps(document, indent=1).encode() + b"\n")
+            document = result(
+                shlex.join(["quickstart_strategies.py", *sys.argv[1:]]),
+                "torch",
+                "numpy",
+                protocol=f"recipe quickstart on {PICTURES} generated scenes, scored on {TEST_PICTURES} others",
+                seed=settings.seeds,
+                rows=rows,
+            )
+            keep(settings.output, document)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import sys
 from results_faults import faults
 from results_scoring import parity, scoring
 from results_text import DOCS, blocks, load, table
-from results_text import RESULTS as RESULTS  # lifelong_page takes it from here
 from results_training import comparison, costs, light_network
 
 

@@ -13,10 +13,11 @@ from standout.files import sha256_of
 from standout.lifelong.network import HEADS, REFINEMENTS, PlainRecogniser, Recogniser, SaliencyRecogniser
 from standout.lifelong.saliency import SAL_INITS
 from standout.lifelong.vgg import SIXTEEN, VGGRecogniser, our_name
+from standout.metadata import is_whole
 from standout.names import unknown
 from standout.networks import build_network
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
-from standout.networks.build import checked_option, is_whole
+from standout.networks.build import checked_option
 from standout.networks.mobile import MOBILENETV2_100
 from standout.networks.pocket import TINY_OF_SEVEN
 from standout.networks.torchvision import timm_name

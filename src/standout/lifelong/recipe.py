@@ -112,8 +112,8 @@ class LifelongTraining(Table, frozen=True):
     ratio_steps: Whole = 50
     cache_mebibytes: Whole = 512
     nonfinite_limit: Count = 10
-    workers: Whole = 1
-    threads: Whole = 0
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 1
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     device: str = "auto"
     save_steps: Whole = 0
     save_minutes: NotNegative = 10.0

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from standout.errors import StandoutError
-from standout.metadata import is_number
-from standout.metadata import is_whole as is_whole  # the recognisers check their options by it too
+from standout.metadata import is_number, is_whole
 from standout.names import unknown
 from standout.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from standout.networks.blocks import PADDINGS

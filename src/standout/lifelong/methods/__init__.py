@@ -87,7 +87,7 @@ def _check_kind(key: str, value: Any, annotation: str) -> None:
     ------
     ValueError : names the option and what it must be.
     """
-    from standout.networks.build import is_number, is_whole
+    from standout.metadata import is_number, is_whole
 
     wanted, fits = {
         "bool": ("true or false", isinstance(value, bool)),
