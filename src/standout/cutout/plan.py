@@ -53,8 +53,8 @@ def make_plan(
     """Return which pictures are read and where each result goes.
 
     One picture goes to the file `output` if that has a picture's suffix (one that we write, or it is refused) and is no
-    folder. All else goes into the folder
-    `output`: the tree of one folder as it is; several folders each under its own name.
+    folder. All else goes into the folder `output`: the tree of one folder as it is; several folders each under its own
+    name.
 
     Raises
     ------
