@@ -14,12 +14,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from lifelong_pacs import ROOT, folder_of, is_whole, learn_apart, learn_one, rows_with, write
+from lifelong_pacs import folder_of, is_whole, learn_apart, learn_one, rows_with, write
+from measuring import RESULTS, ROOT
 
 from standout.files import atomic_write
 from standout.train.allocator import keep_freed_memory
 
-FIGURE = ROOT.parent / "images" / "lifelong_generated.png"
+FIGURE = ROOT / "docs" / "images" / "lifelong_generated.png"
 OBJECTS, TRAINING, TEST, SIDE, SEED = 20, 20, 8, 128, 0
 IN_FIGURE = ("naive", "sdkd", "cumulative", "sdkd without saliency", "naive without saliency")
 PROTOCOL = (
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="where the stream and the runs' folders lie")
     parser.add_argument("--rows", help="only these, separated by semicolons")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--output", type=Path, default=ROOT / "lifelong_generated.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "lifelong_generated.json")
     parser.add_argument("--figure", type=Path, default=FIGURE)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -15,21 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import shlex
 import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from standout.files import Ledger, atomic_write
+from measuring import RESULTS, keep, result
+
+from standout.files import Ledger
 from standout.train.allocator import keep_freed_memory
 
-ROOT = Path(__file__).resolve().parent.parent / "docs" / "results"
 SIDE = 96
 PICTURES = 200
 MEMORY = PICTURES * 3 * SIDE * SIDE
@@ -220,20 +218,18 @@ def write(
 ) -> None:
     """Write all that is finished."""
     whole = {label: [folder for seed in seeds if is_whole(folder := folder_of(runs, label, seed))] for label in rows}
-    document = {
-        "schema": 1,
-        "command": shlex.join(["python", f"benchmarks/{script}.py", *map(_name, sys.argv[1:])]),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("standout", "torch", "numpy")}},
-        "threads": 1,
-        "seed": seeds,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": protocol,
-        "settings": SETTINGS,
-        "missing": [f"{label}: {len(seeds) - len(found)} of {len(seeds)} seeds"
-                    for label, found in whole.items() if len(found) < len(seeds)],
-        "rows": [row_of(label, rows[label], found) for label, found in whole.items() if found],
-    }  # fmt: skip
-    atomic_write(output, json.dumps(document, indent=1).encode() + b"\n")
+    document = result(
+        shlex.join([f"{script}.py", *map(_name, sys.argv[1:])]),
+        "torch",
+        "numpy",
+        protocol=protocol,
+        seed=seeds,
+        settings=SETTINGS,
+        missing=[f"{label}: {len(seeds) - len(found)} of {len(seeds)} seeds"
+                 for label, found in whole.items() if len(found) < len(seeds)],
+        rows=[row_of(label, rows[label], found) for label, found in whole.items() if found],
+    )  # fmt: skip
+    keep(output, document)
 
 
 def learn_apart(script: str, label: str, seed: int) -> None:
@@ -270,6 +266,7 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true", help="the runs that the settings were chosen by")
     parser.add_argument("--rows", help="only these, separated by semicolons")
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--no-runs", action="store_true", help="write the table of what is finished, and learn nothing")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -282,7 +279,7 @@ def main() -> None:
         stream = two_domains(given.data) if given.choose else domain_stream(given.data)
         label, seed = given.one
         learn_one(every[label], label, int(seed), stream, given.pretrained, given.runs, given.saliency)
-    output = given.output or ROOT / ("lifelong_pacs_settings.json" if given.choose else "lifelong_pacs.json")
+    output = given.output or RESULTS / ("lifelong_pacs_settings.json" if given.choose else "lifelong_pacs.json")
     protocol = (
         "the training part of the first two domains, a fifth held out by hash and scored on"
         if given.choose
@@ -290,7 +287,7 @@ def main() -> None:
     )
     for seed in seeds:
         for label in given.rows.split(";") if given.rows else every:
-            if not is_whole(folder_of(given.runs, label, seed)):
+            if not (given.no_runs or is_whole(folder_of(given.runs, label, seed))):
                 learn_apart(__file__, label, seed)
             write(output, every, given.runs, seeds, protocol)
 
