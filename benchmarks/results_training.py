@@ -107,7 +107,6 @@ def costs() -> list[str]:
             *(f"{row[key]:,}" if key in row else "" for key in ("processor_milliseconds_a_picture", "peak_mebibytes")),
         ]
         for row in found.get("reading", [])
-        if row.get("chosen", True)
     ]
     told = [
         f"`{found['command']}`; threads: {found['threads']}, torch {found['versions']['torch']}; {found['protocol']}.",
@@ -115,8 +114,9 @@ def costs() -> list[str]:
         "confidence; the last column is what loss and strategy take alone, more than plain's, in shares of the plain step.",
     ]
     with_pictures = [
-        "Speed with pictures read and augmented, as `standout train` reads them, beside the speed on pictures in memory; what",
-        "one picture takes of a processor; the most memory that the process had:",
+        "Speed with pictures read and augmented, either way, beside the speed on pictures in memory; what one picture takes of a",
+        "processor; the most memory that the process had. Where the steps take every processor, `standout train` reads files",
+        "between steps and what the cache holds beside them.",
     ]
     return blocks(
         "## What a training step costs",
