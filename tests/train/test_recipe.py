@@ -201,3 +201,13 @@ def test_differences_name_every_changed_field_and_free_ones_exist():
 def test_reading_recipes_loads_no_torch():
     code = "import sys, standout.cli.train, standout.train.recipe; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("value", "told"), [("cosin", "did you mean cosine?"), ("7zz", "known are constant, cosine,")])
+def test_a_word_that_is_no_choice_is_answered_with_the_choices(value, told):
+    tables = {**read_recipe("default"), "schedule": {"name": value}}
+
+    with pytest.raises(StandoutError) as caught:
+        check_recipe(tables)
+    assert caught.value.where == "schedule.name"
+    assert told in str(caught.value)

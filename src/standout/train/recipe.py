@@ -270,13 +270,19 @@ def check_tables(tables: Mapping[str, Any], kind: type[Kind]) -> Kind:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$.")
+        place, how = place.rstrip("`"), what[:1].lower() + what[1:]
+        if what.startswith("Invalid enum value") and (known := _choices(kind, place)):
+            how = nearest(what.partition("'")[2].rstrip("'"), known)
         raise StandoutError(
-            "recipe-value",
-            "recipe has a wrong value",
-            place.rstrip("`") or "the recipe",
-            what[:1].lower() + what[1:],
-            exit_code=EXIT_USAGE,
+            "recipe-value", "recipe has a wrong value", place or "the recipe", how, exit_code=EXIT_USAGE
         ) from error
+
+
+def _choices(kind: Any, place: str) -> tuple[str, ...]:
+    """Return the words that a value may be, at a path of names through tables; none where it is no choice of words."""
+    for name in place.split("."):
+        kind = typing.get_type_hints(kind).get(name) if hasattr(kind, "__struct_fields__") else None
+    return tuple(typing.get_args(kind)) if typing.get_origin(kind) is Literal else ()
 
 
 def _unstorable(value: Any, place: str = "") -> Iterator[str]:
