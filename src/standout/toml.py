@@ -1,4 +1,4 @@
-"""TOML as we write it; Python reads it, but does not write it."""
+"""TOML as we write it: Python only reads it, and the core, which shows recipes, has no package for it (promise U1)."""
 
 from __future__ import annotations
 
