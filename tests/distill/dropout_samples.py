@@ -47,7 +47,7 @@ def run(dropout, logits, mask, index=None, progress=None):
 def kept_pixels(dropout, logits, mask, index=None, progress=None):
     d = difficulty(logits, dropout.inner.teacher(batch_of(mask)))
     capability = dropout.capability_at(d, progress or progress_at())
-    return dropout.keep(d, capability, batch_of(mask, index), progress or progress_at())
+    return dropout.keep(d, capability, batch_of(mask, index), progress or progress_at()).bool()
 
 
 def bits(keep):

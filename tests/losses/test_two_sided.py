@@ -8,7 +8,7 @@ import torch
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from oracles import teachers as oracle
-from standout.losses import bernoulli_kl, binary_cross_entropy
+from standout.losses import bernoulli_kl, binary_cross_entropy, mean_squared, non_negative_feedback, virtual_teacher
 from standout.losses.sides import shared_sides, sides, two_sided
 
 
@@ -81,6 +81,43 @@ def test_losses_that_share_a_map_give_the_same_bits():
         found.append((total.detach(), *grad(total, [leaf, teacher])))
 
     assert all(torch.equal(*both) for both in zip(*found, strict=True))
+
+
+def test_losses_that_share_a_label_give_the_same_bits_and_leave_it_as_it_was():
+    z, mask, _ = maps(6)
+    before = mask.clone()
+
+    def total(leaf):
+        terms = [binary_cross_entropy(leaf, mask), mean_squared(leaf, mask)]
+        for confidence in (0.9, 0.99):
+            terms += [virtual_teacher(leaf, mask, confidence=confidence)]
+            terms += [
+                non_negative_feedback(leaf, mask, confidence=confidence, soft=soft) for soft in ("gate", "binarise")
+            ]
+        return torch.stack(terms)
+
+    leaf = z.clone().requires_grad_()
+    alone = total(leaf)
+    with shared_sides():
+        shared, again = total(leaf), total(leaf)
+
+    assert torch.equal(shared, alone)
+    assert torch.equal(again, alone)
+    assert torch.equal(grad(shared.sum(), leaf)[0], grad(alone.sum(), leaf)[0])
+    assert torch.equal(mask, before)
+
+
+def test_a_label_that_learns_has_its_gradient_within_the_block_too():
+    z, mask, _ = maps(7)
+
+    def slope(block):
+        leaf = mask.clone().requires_grad_()
+        with block:
+            binary_cross_entropy(z, leaf.detach())
+            virtual_teacher(z, leaf)  # gives it none
+            return grad(binary_cross_entropy(z, leaf), leaf)[0]
+
+    assert torch.equal(slope(shared_sides()), slope(contextlib.nullcontext()))
 
 
 def test_what_is_shared_can_be_differentiated_again():

@@ -141,9 +141,8 @@ class DynamicDropout(Strategy):
         d = difficulty(maps.logits, self.inner.teacher(batch))
         keep = self.keep(d, self.capability_at(d, progress), batch, progress)
         per_pixel = self.inner.per_pixel(maps.logits, batch)
-        # As bytes: the framework turns these into floats five times as fast as it does booleans.
-        kept = per_pixel * keep.view(torch.uint8).to(per_pixel.dtype)
-        pixels = shared_count(keep.sum()) if self.norm == "kept" else max(kept.numel(), 1)
+        kept = per_pixel * keep
+        pixels = shared_count(keep.count_nonzero()) if self.norm == "kept" else max(kept.numel(), 1)
         self._note(keep, progress)
         return {"dynamic_dropout": self.inner.alpha * (kept.sum() / pixels)}
 
@@ -175,7 +174,7 @@ class DynamicDropout(Strategy):
         return torch.where(self.count == 0, first, (self.average / weights).clamp(0, 1).to(d.dtype))
 
     def keep(self, d: Tensor, capability: Tensor, batch: Batch, progress: Progress) -> Tensor:
-        """Return which pixels are learnt from, boolean, of the shape of the difficulties `d`.
+        """Return 1 for each pixel that is learnt from, else 0, of the shape and type of the difficulties `d`.
 
         Raises
         ------
@@ -185,13 +184,13 @@ class DynamicDropout(Strategy):
             # Both ends exact, so that at capability 1 and tau_max 1 no pixel is lost to rounding.
             return not_above(d, self.tau_min * (1 - capability) + self.tau_max * capability)
         if self.rule == "quantile":
-            return not_hardest(d, self.r_max * (1 - capability), self.delta, scope=self.scope)
+            return not_hardest(d, self.r_max * (1 - capability), self.delta, scope=self.scope).to(d.dtype)
         if self.rule == "bernoulli":
             if batch.index is None:
                 raise ValueError("DynamicDropout(rule='bernoulli') needs batch.index: its draws are a sample's own")
             draws = pixel_draws(self.seed, progress.epoch, batch.index.to(d.device), d[0].numel())
-            return not_drawn(d, draws, self.rho_max * (1 - capability), self.delta)
-        return torch.ones_like(d, dtype=torch.bool)
+            return not_drawn(d, draws, self.rho_max * (1 - capability), self.delta).to(d.dtype)
+        return torch.ones_like(d)
 
     @torch.no_grad()
     def after_step(self, maps: Maps, batch: Batch, network: Network, progress: Progress) -> None:
@@ -235,5 +234,5 @@ class DynamicDropout(Strategy):
             return
         if progress.epoch != self._epoch:
             self._epoch, self._kept, self._seen = progress.epoch, 0, 0
-        self._kept = self._kept + keep.count_nonzero()
+        self._kept = self._kept + keep.sum().long()
         self._seen += keep.numel()

@@ -22,7 +22,7 @@ from standout.losses.numerics import (
     reduce,
     scaled,
 )
-from standout.losses.sides import sides, two_sided
+from standout.losses.sides import opposite, sides, two_sided
 from standout.losses.teachers import Softened, check_one_channel, divergence_map, softened, teacher_sides
 from standout.shapes import Logits, Mask
 
@@ -89,12 +89,12 @@ def non_negative_feedback(
         return reduce(per, counts, reduction)
     check_one_channel(logits, mask)
     teacher = softened(confidence, temperature, soften=soften, t_scale=t_scale)
-    z, g = only_valid(logits, valid), mask.detach()
+    z, g = only_valid(logits, valid), mask.detach() if mask.requires_grad else mask
     label = (g >= 0.5).to(g.dtype) if soft == "binarise" else g
     if form == "split":
         u = at_temperature(z, teacher.temperature)
         weight = _agrees(u, label, z, g, soft).mul_(teacher.scale * teacher.confidence)
-        per = two_sided(u, label * weight, (1 - label).mul_(weight)).add(weight, alpha=_constant(teacher, const))
+        per = two_sided(u, label * weight, opposite(label) * weight).add(weight, alpha=_constant(teacher, const))
     else:
         per = _behind(z, g, label, teacher, form, soft)
     if balance == "region":

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from standout.losses.sides import two_sided
+from standout.losses.sides import opposite, two_sided
 from standout.names import nearest
 from standout.shapes import Logits, Mask
 
@@ -97,7 +97,7 @@ def cross_entropy_map(logits: Logits, mask: Mask) -> Tensor:
     check_same_shape(logits, mask)
     z = working(logits)
     g = mask.to(z.dtype)
-    return two_sided(z, g, 1 - g)
+    return two_sided(z, g, opposite(g))
 
 
 def at_temperature(logits: Logits, temperature: float) -> Logits:

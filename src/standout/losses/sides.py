@@ -6,17 +6,19 @@ which are what such a loss costs on a processor, are of the map alone, and sever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from standout.shapes import Logits, Map
+from standout.shapes import Logits, Map, Mask
+
+_Made = TypeVar("_Made")
 
 
 class Sides:
@@ -46,29 +48,49 @@ class Sides:
             vars(self).pop(part, None)
 
 
-_KNOWN: ContextVar[dict[int, tuple[Logits, Sides]] | None] = ContextVar("known", default=None)
+# By the identity of a map or a label: itself, kept so that no other can come to bear that identity, and what was made.
+_Known = dict[int, tuple[Tensor, dict[Any, Any]]]
+_KNOWN: ContextVar[_Known | None] = ContextVar("known", default=None)
 
 
 @contextmanager
 def shared_sides() -> Iterator[None]:
-    """Let all losses within share what they need of one map; nobody may change a map in place meanwhile."""
-    known: dict[int, tuple[Logits, Sides]] = {}
+    """Let all losses within share what they need of a map or a label; nobody may change one in place meanwhile."""
+    known: _Known = {}
     token = _KNOWN.set(known)
     try:
         yield
     finally:
         _KNOWN.reset(token)
-        for _, one in known.values():
-            one.let_go()
+        for _, made in known.values():
+            for one in made.values():
+                if isinstance(one, Sides):
+                    one.let_go()
+
+
+def shared(source: Tensor, what: Any, make: Callable[[], _Made]) -> _Made:
+    """Return what is made of a map or a label: within `shared_sides` that which was made of it before as `what`.
+
+    Whoever gets it must not change it in place.
+    """
+    known = _KNOWN.get()
+    if known is None:
+        return make()
+    made = known.setdefault(id(source), (source, {}))[1]
+    if what not in made:
+        made[what] = make()
+    found: _Made = made[what]
+    return found
 
 
 def sides(logits: Logits) -> Sides:
     """Return the sides of a map: within `shared_sides` those that were made of it before."""
-    known = _KNOWN.get()
-    if known is None:
-        return Sides(logits)
-    # The map is kept beside its sides, so that no other can come to bear its identity.
-    return known.setdefault(id(logits), (logits, Sides(logits)))[1]
+    return shared(logits, "sides", lambda: Sides(logits))
+
+
+def opposite(mask: Mask) -> Mask:
+    """Return 1 - mask, shared where no gradient goes to the mask."""
+    return 1 - mask if mask.requires_grad else shared(mask, "opposite", lambda: 1 - mask)
 
 
 def two_sided(logits: Logits, foreground: Tensor, background: Tensor) -> Tensor:

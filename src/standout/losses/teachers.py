@@ -24,7 +24,7 @@ from standout.losses.numerics import (
     reduce,
     scaled,
 )
-from standout.losses.sides import two_sided
+from standout.losses.sides import opposite, shared, two_sided
 from standout.shapes import Logits, Map, Mask
 
 FORMS = ("kl", "kl1")
@@ -84,15 +84,13 @@ def teacher_map(mask: Mask, confidence: float) -> Map:
     ----------
     mask : (N, 1, H, W) in [0, 1], may be soft; the result has its shape and no gradient.
     """
-    g = mask.detach()
-    return _between(g, 1 - g, confidence)
+    return shared(mask, ("teacher", confidence), lambda: _between(mask.detach(), opposite(mask).detach(), confidence))
 
 
 def teacher_sides(mask: Mask, confidence: float) -> tuple[Map, Map]:
     """Return the teacher's foreground and background probability."""
-    g = mask.detach()
-    h = 1 - g
-    return _between(g, h, confidence), _between(h, g, confidence)
+    rest = shared(mask, ("rest", confidence), lambda: _between(opposite(mask).detach(), mask.detach(), confidence))
+    return teacher_map(mask, confidence), rest
 
 
 @in_full_precision
