@@ -189,6 +189,14 @@ def test_t05_too_many_in_a_row_stop_the_run_naming_step_and_files(small, warning
     assert json.loads((tmp_path / "run" / "manifest.json").read_bytes())["status"] == "failed"
 
 
+def test_t05_a_run_does_not_end_as_finished_on_steps_that_were_left_out(small, warnings_of, tmp_path, poison):
+    poison((8, 9), "loss")
+    with pytest.raises(StandoutError, match="2 steps in a row up to step 10"):
+        warnings_of(small(strategies=[{"name": "poison"}]), tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "manifest.json").read_bytes())["status"] == "failed"
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
 CHANGES = {
     "seed": 1,
     "network.options.width": 4,

@@ -300,6 +300,8 @@ class _Session:
                     raise StoppedError
                 if self.saver.due() and state.steps_done != (epoch + 1) * length:
                     self.saver.save()
+            if epoch == epochs - 1:
+                self._guard.check_end(length * epochs)
             self._end_epoch(Progress(state.steps_done - 1, length * epochs, epoch, epochs))
 
     def _step(self, batch: Batch, progress: Progress) -> Made:
