@@ -13,9 +13,6 @@ Writes docs/results/kill_lifelong.json.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import shutil
 import signal
@@ -23,19 +20,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measuring import RESULTS, keep, result
 
 from standout import checkpoint
-from standout.files import Ledger, atomic_write
+from standout.files import Ledger
 from standout.images import write_image
 from standout.lifelong import METHODS, read_results
 
-RESULT = Path(__file__).resolve().parent.parent / "docs" / "results" / "kill_lifelong.json"
+RESULT = RESULTS / "kill_lifelong.json"
 MEMORY = 8 * 3 * 32 * 32
 STEPS = 3
 TIMEOUT = 600.0
@@ -153,21 +150,20 @@ def main() -> None:
     asked.add_argument("--output", type=Path, default=RESULT)
     given = asked.parse_args()
     rows = kill_until(given.kills, list(METHODS), given.seed)
-    result = {
-        "schema": 1,
-        "command": f"python benchmarks/kill_lifelong.py --kills {given.kills} --seed {given.seed}",
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("standout", "torch", "numpy")}},
-        "threads": 1,
-        "seed": given.seed,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": "SIGKILL in the third of three experiences, with a checkpoint after every step; recogniser, last "
+    unequal = sum(not row["bit_equal"] for row in rows)
+    document = result(
+        f"kill_lifelong.py --kills {given.kills} --seed {given.seed}",
+        "torch",
+        "numpy",
+        protocol="SIGKILL in the third of three experiences, with a checkpoint after every step; recogniser, last "
         "checkpoint and matrix compared with a run never killed",
-        "kills": sum(row["kills"] for row in rows),
-        "not_bit_equal": sum(not row["bit_equal"] for row in rows),
-        "rows": rows,
-    }
-    atomic_write(given.output, json.dumps(result, indent=1).encode() + b"\n")
-    sys.exit(result["not_bit_equal"] > 0)
+        seed=given.seed,
+        kills=sum(row["kills"] for row in rows),
+        not_bit_equal=unequal,
+        rows=rows,
+    )
+    keep(given.output, document)
+    sys.exit(unequal > 0)
 
 
 if __name__ == "__main__":

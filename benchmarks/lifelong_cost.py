@@ -14,22 +14,18 @@ Writes docs/results/lifelong_cost.json.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import resource
 import shlex
 import statistics
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import RESULTS, keep, result
 
-from standout.files import atomic_write
 from standout.lifelong import METHODS, build_recogniser
 from standout.lifelong.methods import build_method
 from standout.lifelong.methods.method import Meeting
@@ -38,7 +34,7 @@ from standout.lifelong.results import inference_milliseconds
 from standout.lifelong.state import Lesson
 from standout.train.allocator import keep_freed_memory
 
-OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "lifelong_cost.json"
+OUTPUT = RESULTS / "lifelong_cost.json"
 CLASSES = [str(number) for number in range(69)]
 SHARE = 0.5
 LEFT_OUT = ("cumulative",)  # its steps are the naive ones
@@ -153,19 +149,17 @@ def main() -> None:
         for name in ("sdkd_mobilenetv2_100", "mobilenetv2_100")
     ]
     print(inference)
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/lifelong_cost.py", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("standout", "torch", "numpy")}},
-        "threads": settings.threads,
-        "seed": 0,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": f"batches of {settings.batch} at {settings.size}, {len(CLASSES)} classes, second experience; "
+    document = result(
+        shlex.join(["lifelong_cost.py", *sys.argv[1:]]),
+        "torch",
+        "numpy",
+        protocol=f"batches of {settings.batch} at {settings.size}, {len(CLASSES)} classes, second experience; "
         f"those with a memory add {SHARE:g} of a batch; time on the processor, medians over {settings.rounds} rounds",
-        "steps": rows,
-        "inference": inference,
-    }
-    atomic_write(settings.output, json.dumps(result, indent=1).encode() + b"\n")
+        threads=settings.threads,
+        steps=rows,
+        inference=inference,
+    )
+    keep(settings.output, document)
 
 
 if __name__ == "__main__":

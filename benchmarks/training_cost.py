@@ -21,8 +21,6 @@ import argparse
 import itertools
 import json
 import math
-import os
-import platform
 import resource
 import shlex
 import statistics
@@ -31,18 +29,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from measuring import RESULTS, keep, result
 from torch import Tensor, nn
 
 from standout.data.augment import Augmentation
 from standout.data.batches import Batches
 from standout.data.cache import DecodedCache
 from standout.data.pairs import find_pairs
-from standout.files import atomic_write
 from standout.networks import build_network, cost
 from standout.networks.network import Network
 from standout.shapes import Batch, Maps, Progress
@@ -51,7 +48,7 @@ from standout.train.build import build_strategy, build_task
 from standout.train.pictures import readers
 from standout.train.step import TrainingStep
 
-OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "training_cost.json"
+OUTPUT = RESULTS / "training_cost.json"
 NETWORKS = ("fusion_mobilenetv2_100", "pocket")
 PROGRESS = Progress(10, 100, 0, 1)
 UNTIMED, TIMED = 2, 4
@@ -372,25 +369,22 @@ def main() -> None:
     read_rows = reading(settings) if settings.data else []
     keep_freed_memory()
     torch.set_num_threads(settings.threads)
-    result: dict[str, Any] = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/training_cost.py", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("standout", "torch", "numpy")}},
-        "threads": settings.threads,
-        "seed": 0,
-        "machine": {"system": f"{platform.system()} {platform.machine()}", "processors": os.cpu_count()},
-        "protocol": f"batches of {settings.batch} at {settings.size}; medians over {settings.rounds} rounds of plain, "
+    document = result(
+        shlex.join(["training_cost.py", *sys.argv[1:]]),
+        "torch",
+        "numpy",
+        protocol=f"batches of {settings.batch} at {settings.size}; medians over {settings.rounds} rounds of plain, "
         f"variant, variant, plain; of {5 * settings.rounds} for the loss alone",
-        "costs": [{"network": name, **cost(build_network(name), settings.size)._asdict()} for name in NETWORKS],
-        "steps": [row for network in NETWORKS for row in compare(network, settings)],
-        "memory_kept": kept,
-    }
+        threads=settings.threads,
+        costs=[{"network": name, **cost(build_network(name), settings.size)._asdict()} for name in NETWORKS],
+        steps=[row for network in NETWORKS for row in compare(network, settings)],
+        memory_kept=kept,
+    )
     if settings.data:
-        result["reading"] = read_rows
-    result["peak_mebibytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    text = json.dumps(result, indent=1)
-    print(text)
-    atomic_write(settings.output, text.encode() + b"\n")
+        document["reading"] = read_rows
+    document["peak_mebibytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(json.dumps(document, indent=1))
+    keep(settings.output, document)
 
 
 if __name__ == "__main__":
