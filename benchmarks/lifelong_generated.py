@@ -21,7 +21,7 @@ from standout.files import atomic_write
 from standout.train.allocator import keep_freed_memory
 
 FIGURE = ROOT / "docs" / "images" / "lifelong_generated.png"
-OBJECTS, TRAINING, TEST, SIDE, SEED = 20, 20, 8, 128, 0
+OBJECTS, TRAINING, TEST, SIDE, SEED = 20, 16, 5, 128, 0
 IN_FIGURE = ("naive", "sdkd", "cumulative", "sdkd without saliency", "naive without saliency")
 PROTOCOL = (
     f"the generated stream: {OBJECTS} objects; illumination, occlusion, size in pixels, clutter at three levels each; "
