@@ -109,6 +109,10 @@ CHOICES = {
     "naive, first statistics": Row("naive", settings=KEPT),
     "sdkd, first statistics": Row("sdkd", settings=KEPT),
     "sdkd, element means, first statistics": Row("sdkd", MEANS, settings=KEPT),
+    "sdkd, element means, lambda2 3, first statistics": Row("sdkd", {**MEANS, "lambda2": 3.0}, settings=KEPT),
+    "sdkd, lambda1 0.1, first statistics": Row("sdkd", {"lambda1": 0.1}, settings=KEPT),
+    "sdkd, lambda1 0.1, lambda2 0.5, first statistics": Row("sdkd", {"lambda1": 0.1, "lambda2": 0.5}, settings=KEPT),
+    "sdkd, lambda1 0.1, lambda2 2, first statistics": Row("sdkd", {"lambda1": 0.1, "lambda2": 2.0}, settings=KEPT),
 }
 
 
