@@ -1,11 +1,12 @@
 """Kill a lifelong run in its third experience again and again, resume it, and compare its end bit for bit.
 
 Each round runs `python -m standout lifelong run --resume` on a small generated stream of three experiences with a
-checkpoint after every step, and sends SIGKILL once the third experience is being learnt: at a random moment of its
-steps, its tests or its saving. The recogniser, the last checkpoint (teacher, translators, importances, memory,
-optimiser and random streams) and the accuracy matrix must equal those of a run that was never killed.
+checkpoint after every step, and sends SIGKILL in the third experience, a random while after a random one of its steps:
+in a step, in saving or in the tests. A run that goes on must have made a step of its own before it is killed again.
+The recogniser, the last checkpoint (teacher, translators, importances, memory, optimiser and random streams) and the
+accuracy matrix must equal those of a run that was never killed.
 
-    python benchmarks/kill_lifelong.py --kills 20
+    python benchmarks/kill_lifelong.py --kills 26
 
 Writes docs/results/kill_lifelong.json.
 """
@@ -34,7 +35,8 @@ from standout.lifelong import METHODS, read_results
 
 RESULT = RESULTS / "kill_lifelong.json"
 MEMORY = 8 * 3 * 32 * 32
-STEPS = 3
+STEPS, SECONDS = 4, 0.3
+"""Most steps that a run makes before a kill, and most that passes after the last of them."""
 TIMEOUT = 600.0
 
 
@@ -58,31 +60,31 @@ def write_stream(folder: Path) -> Path:
 def command(data: Path, folder: Path, method: str) -> list[str]:
     """Return the command of a run."""
     words = [sys.executable, "-m", "standout", "lifelong", "run", str(data), "--method", method]
-    words += ["--output", str(folder), "--resume", "--epochs", "1", "--batch", "4", "--size", "32", "--threads", "1"]
+    words += ["--output", str(folder), "--resume", "--epochs", "3", "--batch", "4", "--size", "32", "--threads", "1"]
     words += ["--memory", str(MEMORY if METHODS[method].remembers else 0)]
     name = "tiny" if method == "sdkd_without_saliency" else "sdkd_tiny"
     settings = ("training.save_steps=1", "training.save_minutes=0", "training.log_steps=1")
     return [*words, "--recogniser", name, *(word for setting in settings for word in ("--set", setting))]
 
 
-def in_third(folder: Path) -> bool:
-    """Whether the third experience is being learnt."""
+def steps_of_third(folder: Path) -> int:
+    """Return how many steps of the third experience are made."""
     try:
         lines = list(Ledger(folder / "metrics.jsonl").read())
-    except Exception:  # a line that is being written
-        return False
-    return sum(line["kind"] == "experience" for line in lines) >= 2
+    except Exception:  # none yet, or a line that is being written
+        return 0
+    return sum(line["kind"] == "step" and line["experience"] == 3 for line in lines)
 
 
-def run(words: list[str], folder: Path, kill_after: float | None) -> int:
-    """Run to the end, or kill it so many seconds after its third experience has begun; return its exit code."""
+def run(words: list[str], folder: Path, kill_at: tuple[int, float] | None = None) -> int:
+    """Run to the end, or kill it that many seconds after the third experience has so many steps; return its code."""
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if kill_after is not None:
+    if kill_at is not None:
         until = time.monotonic() + TIMEOUT
-        while process.poll() is None and not in_third(folder) and time.monotonic() < until:
+        while process.poll() is None and steps_of_third(folder) < kill_at[0] and time.monotonic() < until:
             time.sleep(0.01)
         try:
-            process.wait(kill_after)
+            process.wait(kill_at[1])
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
     _, said = process.communicate(timeout=TIMEOUT)
@@ -106,14 +108,8 @@ def ends_alike(whole: Path, killed: Path) -> bool:
     return kept[0] == kept[1] and one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
-def kill_until(kills: int, methods: list[str], seed: int = 0, seconds: float = 4.0) -> list[dict[str, Any]]:
-    """Return one row a killed run: its method, how often it was killed, and whether its end was the same.
-
-    Parameters
-    ----------
-    kills : in all.
-    seconds : most that a kill waits for after the third experience has begun.
-    """
+def kill_until(kills: int, methods: list[str], seed: int = 0) -> list[dict[str, Any]]:
+    """Return one row a killed run: its method, how often it was killed, and whether its end was the same."""
     chance = random.Random(seed)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
@@ -123,18 +119,19 @@ def kill_until(kills: int, methods: list[str], seed: int = 0, seconds: float = 4
             method = methods[len(rows) % len(methods)]
             if method not in wholes:
                 wholes[method] = Path(place) / f"whole-{method}"
-                run(command(data, wholes[method], method), wholes[method], None)
+                run(command(data, wholes[method], method), wholes[method])
             killed = Path(place) / "killed"
             row: dict[str, Any] = {"method": method, "kills": 0, "steps_at_kill": []}
             left = min(2, kills - sum(row["kills"] for row in rows))
             for _ in range(left):
-                code = run(command(data, killed, method), killed, chance.uniform(0, seconds))
+                at = steps_of_third(killed) + chance.randint(1, STEPS), chance.uniform(0, SECONDS)
+                code = run(command(data, killed, method), killed, at)
                 if code == 0:
                     break
                 row["kills"] += 1
                 found = checkpoint.newest(killed / "checkpoints", print)
                 row["steps_at_kill"].append(found.step if found else 0)
-            run(command(data, killed, method), killed, None)
+            run(command(data, killed, method), killed)
             row["bit_equal"] = ends_alike(wholes[method], killed)
             rows.append(row)
             print(row, flush=True)
@@ -145,7 +142,7 @@ def kill_until(kills: int, methods: list[str], seed: int = 0, seconds: float = 4
 def main() -> None:
     """Kill, compare, print, and write the result."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--kills", type=int, default=20)
+    asked.add_argument("--kills", type=int, default=26)
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--output", type=Path, default=RESULT)
     given = asked.parse_args()

@@ -74,6 +74,7 @@ ROWS = {
     "naive, first statistics": Row("naive", settings=KEPT),
     "sdkd, first statistics": Row("sdkd", settings=KEPT),
     "sdkd, element means, first statistics": Row("sdkd", MEANS, settings=KEPT),
+    "sdkd, lambda1 0.1, lambda2 0.5, first statistics": Row("sdkd", {"lambda1": 0.1, "lambda2": 0.5}, settings=KEPT),
     "naive, saliency learnt before": Row("naive", saliency=True),
     "sdkd, saliency learnt before": Row("sdkd", saliency=True),
     f"replay, {PICTURES} pictures": Row("replay", memory=MEMORY),
