@@ -89,7 +89,7 @@ def sides(logits: Logits) -> Sides:
 
 
 def opposite(mask: Mask) -> Mask:
-    """Return 1 - mask, shared where no gradient goes to the mask."""
+    """Return 1 - mask, of its shape and type; shared, and not to be changed in place, where no gradient goes to it."""
     return 1 - mask if mask.requires_grad else shared(mask, "opposite", lambda: 1 - mask)
 
 
