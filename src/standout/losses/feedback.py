@@ -94,7 +94,7 @@ def non_negative_feedback(
     if form == "split":
         u = at_temperature(z, teacher.temperature)
         weight = _agrees(u, label, z, g, soft).mul_(teacher.scale * teacher.confidence)
-        per = two_sided(u, label * weight, opposite(label) * weight).add(weight, alpha=_constant(teacher, const))
+        per = two_sided(u, label * weight, opposite(label) * weight).add_(weight, alpha=_constant(teacher, const))
     else:
         per = _behind(z, g, label, teacher, form, soft)
     if balance == "region":

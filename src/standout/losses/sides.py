@@ -30,7 +30,7 @@ class Sides:
     @cached_property
     def costs(self) -> tuple[Tensor, Tensor]:
         """Softplus(-z) and softplus(z): what the pixel costs as object and as background."""
-        return _costs(self.logits)
+        return _costs(self.logits, *self.shares)
 
     @cached_property
     def shares(self) -> tuple[Map, Map]:
@@ -108,7 +108,7 @@ def two_sided(logits: Logits, foreground: Tensor, background: Tensor) -> Tensor:
 class _TwoSided(torch.autograd.Function):
     @staticmethod
     def forward(z: Tensor, foreground: Tensor, background: Tensor, shared: Sides | None) -> Tensor:
-        return _weighted(foreground, background, *(_costs(z) if shared is None else shared.costs))
+        return _weighted(foreground, background, *(Sides(z) if shared is None else shared).costs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 - called so
@@ -126,7 +126,7 @@ class _TwoSided(torch.autograd.Function):
             else:
                 inside, outside = ctx.shared.shares
             # Both of them: a difference of sigmoid and label would round a sure pixel's small slope away.
-            pull = slope * (background * inside).addcmul_(outside, foreground, value=-1)
+            pull = (background * inside).addcmul_(outside, foreground, value=-1).mul_(slope)
         return (
             pull,
             slope * -F.logsigmoid(z) if of_foreground else None,
@@ -135,9 +135,10 @@ class _TwoSided(torch.autograd.Function):
         )
 
 
-def _costs(z: Logits) -> tuple[Tensor, Tensor]:
-    # softplus(z) = max(z, 0) + softplus(-|z|), and the same for -z: one exponential and one logarithm serve both.
-    small = F.logsigmoid(z.abs())
+def _costs(z: Logits, inside: Map, outside: Map) -> tuple[Tensor, Tensor]:
+    # softplus(z) = max(z, 0) + softplus(-|z|), and the same for -z; and softplus(-|z|) = -log(1 - sigmoid(-|z|)), of
+    # which the smaller probability is exact to its last digits: one logarithm serves both, and no further exponential.
+    small = torch.minimum(inside, outside).neg_().log1p_()
     background = z.clamp_min(0).sub_(small)
     return small.add_(z.clamp_max(0)).neg_(), background
 
