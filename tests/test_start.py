@@ -96,6 +96,8 @@ def test_unknown_attribute_is_an_attribute_error():
         ([], "standout: error: no verb given; see standout --help"),
         (["trian"], "standout: error: unknown verb: trian; did you mean train?"),
         (["train", "--netwrok", "x"], "standout: error: unknown option: --netwrok; did you mean --network?"),
+        (["models", "list", "--jso"], "standout: error: unknown option: --jso; did you mean --json?"),
+        (["models", "list", "--thread"], "standout: error: unknown option: --thread; known are --help, --json"),
         (["data"], "standout: error: no verb given; see standout data --help"),
         (["data", "chek"], "standout: error: unknown verb: data chek; did you mean check?"),
         (["export"], None),

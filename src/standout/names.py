@@ -13,9 +13,10 @@ from standout.errors import StandoutError
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the words "did you mean X?" for the known name nearest to `name`, or the list of all known."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    # The dashes of an option would make any two of them look alike.
+    bare = {one.lstrip("-"): one for one in sorted(known)}
+    near = difflib.get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.5)
+    return f"did you mean {bare[near[0]]}?" if near else f"known are {', '.join(bare.values())}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> StandoutError:
