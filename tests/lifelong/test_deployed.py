@@ -17,7 +17,7 @@ from standout.lifelong.compare import Compared, labelled
 from standout.lifelong.deployed import ObjectRecogniser, deployed
 from standout.lifelong.export import export_recogniser, same_answers
 from standout.lifelong.model import read_recogniser, write_recogniser
-from standout.lifelong.plot import PUBLISHED, plot_accuracy
+from standout.lifelong.plot import PUBLISHED, plot_accuracy, plot_experiences, plot_matrices
 from standout.lifelong.sheet import costs_of, score_sheet
 from standout.models import read_graph
 
@@ -243,6 +243,22 @@ def test_a_line_at_zero_is_seen_whole_and_what_was_not_measured_keeps_its_place(
     spans = [np.flatnonzero(found[:, body].any(0))[[0, -1]] for found in (middle, late)]
     assert spans[1][0] > spans[0].mean()
     assert spans[1][1] == spans[0][1]
+
+
+def test_the_axis_names_experiences_that_all_runs_had_in_one_order_whatever_their_names():
+    half = 0.5 * np.ones((3, 3))
+
+    def matrix(*names):
+        return AccuracyMatrix(half, names=names)
+
+    plain = plot_accuracy({"a": [matrix("x", "y", "z")]})
+    assert plot_accuracy({"a": [matrix("x", "y", "w")]}) != plain
+    turned = {"a": [matrix("x", "y", "z")], "b": [matrix("z", "y", "x")]}
+    assert plot_accuracy(turned) == plot_accuracy({"a": [matrix("k", "l", "m")], "b": [matrix("m", "l", "k")]})
+    odd = [matrix("$\\frac{", "a" * 200, "_^$\\nothing$")]
+    assert drawn(plot_accuracy({"a": odd}), LINES[0]).sum() > 0.7 * drawn(plain, LINES[0]).sum()
+    assert plot_matrices({"$_^$": odd})
+    assert plot_experiences({"$_^$": odd})
 
 
 def test_a_comparison_is_written_in_every_format_with_its_plots(runs, tmp_path):

@@ -27,6 +27,10 @@ PUBLISHED: Mapping[str, tuple[float, ...]] = {
 """Mean accuracy after each of the 12 experiences of OpenLORIS-Object, read by eye (±0.01) from the plot of the paper
 and its poster (Yang 2019)."""
 
+MOST_NAMES = 24
+"""Experiences that an axis of names has room for."""
+LONGEST_NAME = 24
+
 
 def plot_matrices(rows: Rows) -> bytes:
     """Return a PNG with one heat map a label: accuracy on each experience (across) after each experience (down).
@@ -46,7 +50,7 @@ def plot_matrices(rows: Rows) -> bytes:
         values = _mean([matrix.values for matrix in matrices])
         panel.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="equal")
         panel.set_title(label, fontsize=9.5, color=INK, loc="left")
-        names = matrices[0].names
+        names = _short(matrices[0].names)
         panel.set_xticks(range(len(names)), names, rotation=90, fontsize=7, color=SOFT)
         panel.set_yticks(range(len(names)), [f"after {name}" for name in names], fontsize=7, color=SOFT)
         panel.tick_params(length=0)
@@ -60,7 +64,7 @@ def plot_matrices(rows: Rows) -> bytes:
 def plot_experiences(rows: Rows) -> bytes:
     """Return a PNG with one panel an experience: the accuracy on it after each experience, a line a label."""
     first = next(iter(rows.values()))[0]
-    count = len(first)
+    count, names = len(first), _short(first.names)
     across = min(4, count)
     down = -(-count // across)
     figure = _figure((3.1 * across + 1.8, 2.3 * down + 0.4))
@@ -68,7 +72,7 @@ def plot_experiences(rows: Rows) -> bytes:
     for panel in panels.flat[count:]:
         panel.set_axis_off()
     for place, panel in enumerate(panels.flat[:count]):
-        panel.set_title(f"on {first.names[place]}")
+        panel.set_title(f"on {names[place]}")
         panel.axvline(place + 1, color=SOFT, linewidth=0.8, linestyle=":")  # when it was learnt
         for (label, matrices), colour, style in zip(rows.items(), *_looks(len(rows)), strict=True):
             values = _mean([matrix.values for matrix in matrices])
@@ -84,7 +88,7 @@ def plot_experiences(rows: Rows) -> bytes:
 def plot_accuracy(rows: Rows, *, published: bool = False) -> bytes:
     """Return a PNG of the paper's figure: mean accuracy on all experiences after each, a line a label.
 
-    A band is one deviation over a label's runs either way.
+    A band is one deviation over a label's runs either way. Experiences are named where all runs had them in one order.
 
     Parameters
     ----------
@@ -106,8 +110,17 @@ def plot_accuracy(rows: Rows, *, published: bool = False) -> bytes:
     panel.set_title("mean accuracy on all experiences")
     longest = max(len(matrix) for matrices in rows.values() for matrix in matrices)
     _frame(panel, max(longest, 12 if published else 0))
+    orders = {tuple(matrix.names) for matrices in rows.values() for matrix in matrices}
+    if len(orders) == 1 and longest <= MOST_NAMES:
+        names = _short(orders.pop())
+        panel.set_xticks(range(1, longest + 1), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=SOFT)
     return _png(figure)
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Return names that leave room for the drawing beside them."""
+    return [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in names]
 
 
 def _frame(panel: Axes, count: int) -> None:
@@ -140,6 +153,10 @@ def _figure(size: tuple[float, float]) -> Figure:
 
 
 def _png(figure: Figure) -> bytes:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # names of folders and runs may hold dollars
     written = io.BytesIO()
     figure.savefig(written, format="png", metadata={"Software": None})
     return written.getvalue()
