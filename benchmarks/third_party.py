@@ -31,6 +31,7 @@ LICENCES = {
     "zict": "BSD-3-Clause",
 }  # fmt: skip
 MADE = {
+    "docs/images/lifelong_generated.png": "benchmarks/lifelong_generated.py, of runs on generated pictures",
     "docs/images/quickstart.png": "standout quickstart, on scenes that it generated",
     "docs/results": "standout train; curves of the run beside it",
     "tests/metrics": "benchmarks/freeze_reference_measures.py, from seeded numbers",
