@@ -30,6 +30,8 @@ FORMAT = 1
 NETWORK, TRAINING, STATE, MANIFEST = "network.safetensors", "training.safetensors", "state.json", "manifest.json"
 _FILES = (NETWORK, TRAINING, STATE)
 _NAME = re.compile(r"step-(\d{8,})")
+_REPLACED = "replaced-"
+"""Before the name of a checkpoint while another of the same step takes its place; see `_put_back`."""
 
 
 class Checkpoint(NamedTuple):
@@ -120,12 +122,17 @@ def save(folder: Path, step: int, network: Mapping[str, Tensor], training: Mappi
         }
         manifest: dict[str, Any] = {"format": FORMAT, "files": digests}
         _write(temporary / MANIFEST, _json({**manifest, "sha256": _own_digest(manifest)}))
+        _put_back(folder)
         if final.exists():
-            # Only a fallback to an older checkpoint makes a step twice; the bytes are the same, the old may be damaged.
-            move_aside(final)
-        return commit_folder(temporary, final)
+            # A run that was stopped while it validated saves the same step again at the epoch's end.
+            final.rename(final.with_name(_REPLACED + final.name))
+        commit_folder(temporary, final)
+        _put_back(folder)
+        return final
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _put_back(folder)
         if isinstance(error, OSError):
             raise disk_error(error, final) from error
         raise
@@ -198,8 +205,12 @@ def newest(folder: Path, warn: Callable[[str], object] = lambda _: None) -> Chec
 
     Raises
     ------
-    StandoutError : the newest was made by a newer release.
+    StandoutError : the newest was made by a newer release; or the disk refuses.
     """
+    try:
+        _put_back(folder)
+    except OSError as error:
+        raise disk_error(error, folder) from error
     for path in reversed(listed(folder)):
         try:
             return load(path)
@@ -209,6 +220,21 @@ def newest(folder: Path, warn: Callable[[str], object] = lambda _: None) -> Chec
             aside = move_aside(path)
             warn(f"checkpoint damaged, using the previous one: {error.where} -> {aside.name}")
     return None
+
+
+def _put_back(folder: Path) -> None:
+    """Give a checkpoint that was being replaced its name back; where its successor has the name by now, delete it.
+
+    Raises
+    ------
+    OSError : the rename failed.
+    """
+    for replaced in folder.glob(f"{_REPLACED}step-*"):
+        final = folder / replaced.name.removeprefix(_REPLACED)
+        if final.exists():
+            _delete(replaced)
+        else:
+            replaced.rename(final)
 
 
 def move_aside(path: Path) -> Path:
@@ -234,12 +260,16 @@ def prune(folder: Path, keep: int, precious: set[str]) -> list[Path]:
     """
     gone = [path for path in listed(folder)[:-keep] if path.name not in precious]
     for path in gone:
-        # First out of the list, then away: a kill in between leaves a temporary name, never half a checkpoint.
-        doomed = temporary_path(path)
-        with contextlib.suppress(OSError):
-            path.rename(doomed)
-            shutil.rmtree(doomed)
+        _delete(path)
     return gone
+
+
+def _delete(path: Path) -> None:
+    # First out of the list, then away: a kill in between leaves a temporary name, never half a checkpoint.
+    doomed = temporary_path(path)
+    with contextlib.suppress(OSError):
+        path.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def remove_partial(folder: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,54 @@ def test_t02_whichever_system_call_fails_a_whole_checkpoint_stays(tmp_path, monk
         shutil.rmtree(tmp_path / "step-00000002", ignore_errors=True)
         at += 1
     assert failed >= 9
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_t02_whichever_system_call_fails_a_step_that_is_saved_again_stays(tmp_path, monkeypatch, number):
+    at, kept = 1, 0
+    while True:
+        shutil.rmtree(tmp_path)
+        save(tmp_path, 1)
+        with monkeypatch.context() as patch:
+            fault = Fault(patch, at, number)
+            with contextlib.suppress(StandoutError):
+                checkpoint.save(tmp_path, 1, NETWORK, {"again": True})
+        if fault.calls < at:
+            break
+        kept += checkpoint.newest(tmp_path, pytest.fail).training != {"again": True}
+        checkpoint.remove_partial(tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
+        at += 1
+    assert kept >= 9
+    assert checkpoint.newest(tmp_path, pytest.fail).training == {"again": True}
+
+
+def test_t02_a_kill_at_any_change_of_a_name_leaves_a_whole_checkpoint_of_a_step_that_is_saved_again(tmp_path):
+    script = """
+import os, sys
+from pathlib import Path
+import torch
+from standout import checkpoint
+at, rename = int(sys.argv[2]), Path.rename
+def deadly(*arguments):
+    global at
+    at -= 1
+    if at < 0:
+        os._exit(9)
+    return rename(*arguments)
+Path.rename = deadly
+checkpoint.save(Path(sys.argv[1]), 1, {"a": torch.zeros(2)}, {"again": True})
+"""
+    found = []
+    for at in range(4):
+        folder = tmp_path / str(at)
+        save(folder, 1)
+        done = subprocess.run([sys.executable, "-c", script, str(folder), str(at)], check=False)
+        assert done.returncode == (9 if at < 3 else 0)
+        found.append(checkpoint.newest(folder, pytest.fail).training == {"again": True})
+        checkpoint.remove_partial(folder)
+        assert [p.name for p in folder.iterdir()] == ["step-00000001"]
+    assert found == [False, False, True, True]
 
 
 def test_t04_a_full_disk_at_any_byte_leaves_the_previous_checkpoint_and_no_part(tmp_path):
