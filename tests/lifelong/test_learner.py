@@ -12,6 +12,7 @@ from standout.errors import StandoutError
 from standout.files import Ledger
 from standout.lifelong import METHODS, learn, read_recogniser, read_results
 from standout.lifelong.learner import learn_more
+from standout.lifelong.methods.ewc import OnlineConsolidation
 from standout.lifelong.methods.sdkd import SaliencyDistillation
 from standout.lifelong.pictures import Reader
 from standout.lifelong.session import Session
@@ -396,3 +397,19 @@ def test_d15_distillation_forgets_less_than_fine_tuning_where_domains_conflict(t
 
     assert forgotten["naive"] > 0.5
     assert forgotten["sdkd"] < forgotten["naive"] - 0.2, forgotten
+
+
+def test_a_method_that_looks_at_the_first_few_pictures_meets_every_class(tmp_path, monkeypatch):
+    stream = domains(tmp_path / "stream", names=("home",), count=15)
+    met, end = [], OnlineConsolidation.end
+
+    def looked(self, network, meeting):
+        met.append([batch.label.tolist() for batch in meeting.pictures()])
+        met.append([batch.label.tolist() for batch in meeting.pictures()])
+        end(self, network, meeting)
+
+    monkeypatch.setattr(OnlineConsolidation, "end", looked)
+    run(stream, "ewc", tmp_path / "run", tables={"training": {"epochs": 1}})
+    assert met[0] == met[1]
+    assert {label for batch in met[0][:3] for label in batch} == {0, 1, 2}
+    assert [sum(batch.count(label) for batch in met[0]) for label in range(3)] == [12, 12, 12]

@@ -346,10 +346,12 @@ class Session:
         return right / len(examples)
 
     def _meeting(self) -> Meeting:
-        groups = chunks(self._numbered(self.state.experience), self.recipe.training.batch)
+        # In a stream they lie class by class: a method that looks at the first few must meet all classes.
+        pool = shuffled(self._numbered(self.state.experience), self._own_seed(), 0)
+        groups = chunks(pool, self.recipe.training.batch)
 
         def pictures() -> Iterator[Labelled]:
-            for batch in self.looking.groups(groups, self._rows(), substitutes=self._numbered(self.state.experience)):
+            for batch in self.looking.groups(groups, self._rows(), substitutes=pool):
                 self.stop.check()
                 yield on_device(batch, self.device)
 

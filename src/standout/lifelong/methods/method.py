@@ -19,7 +19,7 @@ class Meeting(NamedTuple):
     """An experience as a method sees it.
 
     number : of the experience, from 0.
-    pictures : gives the training pictures as they are, batch by batch, in one fixed order.
+    pictures : gives the training pictures as they are, batch by batch, in one fixed order that mixes the classes.
     seed : a number of this experience's own.
     """
 
