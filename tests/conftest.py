@@ -4,6 +4,7 @@ import atexit
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,11 @@ if str(TRAP) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
 if "sitecustomize" not in sys.modules or Path(sys.modules["sitecustomize"].__file__).parent != TRAP:
     trap = importlib.util.spec_from_file_location("network_trap", TRAP / "sitecustomize.py")
     trap.loader.exec_module(importlib.util.module_from_spec(trap))
+
+# Started by `nohup` or in the background, tests are born deaf to these, and so is every run that they start.
+for name, heard in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, heard)
 
 settings.register_profile(
     "standout",

@@ -384,7 +384,12 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                if os.write(handle, line) != len(line):
+                written = os.write(handle, line)
+                if written != len(line):
+                    # A part in the midst would spoil the whole file; but what others wrote after it is theirs.
+                    end = os.lseek(handle, 0, os.SEEK_CUR)
+                    if os.fstat(handle).st_size == end:
+                        os.ftruncate(handle, end - written)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(handle)

@@ -83,7 +83,9 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
     numbers = [n for name in ("SIGTERM", "SIGHUP") if (n := getattr(signal, name, None)) is not None]
-    before = {number: signal.signal(number, _stop) for number in numbers}
+    # What `nohup` asked to be ignored stays ignored.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _stop) for number in heeded}
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +51,7 @@ class Batches:
     unknown : what a third value over an area of a mask means: "soft", a half label, or "ignore", no label.
     patience : seconds after which a read that does not end stops the run, where there are workers.
     cache : where decoded pictures are kept; no bit depends on it.
+    between : called every second in which a worker's read is waited for; what it raises ends the epoch.
     part : (number, parts); of each batch only this contiguous one of so many equal parts is given, for one process of
         several. `batch` and the number of batches are those of all parts together.
 
@@ -83,6 +84,7 @@ class Batches:
         unknown: str = "soft",
         patience: float = PATIENCE,
         cache: DecodedCache | None = None,
+        between: Callable[[], object] = lambda: None,
         part: tuple[int, int] = (0, 1),
     ) -> None:
         for name, value, least in (("size", size, 1), ("batch", batch, 1), ("workers", workers, 0)):
@@ -109,6 +111,7 @@ class Batches:
         self.channels_last = channels_last
         self.patience = patience
         self.cache = cache
+        self.between = between
         self.part = part
         self.failures: dict[str, str] = {}
         self.refitted: dict[str, str] = {}
@@ -152,6 +155,7 @@ class Batches:
             name=lambda task: self.pairs[task.index].image,
             together=0 if self.ahead else count,
             announce=self._announce,
+            between=self.between,
         )
         with contextlib.closing(samples):
             for first in range(0, len(tasks), count):

@@ -60,6 +60,7 @@ class ResidentBatches(Batches):
             ahead=2 * self.batch + self.workers,
             patience=self.patience,
             name=lambda pair: pair.image,
+            between=self.between,
         )
         planes: list[Tensor | StandoutError] = []
         how: list[str] = []

@@ -10,6 +10,7 @@ import functools
 import itertools
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
@@ -32,6 +33,7 @@ def in_order(
     name: Callable[[Task], object],
     together: int = 0,
     announce: Callable[[Task], object] = lambda _task: None,
+    between: Callable[[], object] = lambda: None,
 ) -> Generator[Result, None, None]:
     """Yield `work(task)` for each task in the tasks' order.
 
@@ -45,6 +47,7 @@ def in_order(
         works on these, no worker works. 0 begins `ahead` of them, always.
     announce : with `together`, called by the workers for each task, one such number before it is begun, so that a disk
         can fetch what it needs meanwhile; it raises nothing.
+    between : called every second in which a result is waited for; what it raises ends the waiting.
 
     Raises
     ------
@@ -87,17 +90,29 @@ def in_order(
             if not begun:
                 return
             task, future = begun.popleft()
-            try:
-                future.exception(patience)
-            except NotReady:
+            if not _is_ready(future, patience, between):
                 raise StandoutError(
                     "loader-hangs",
                     f"reading a picture took longer than {patience:g} s",
                     name(task),
                     "check the disk or network it lies on, then resume the run",
-                ) from None
+                )
             yield future.result()
     finally:
         stopped.set()
         for _ in range(workers):
             waiting.put(None)
+
+
+def _is_ready(future: Future[Result], patience: float, between: Callable[[], object]) -> bool:
+    """Wait up to `patience` seconds, looking up every second."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            future.exception(max(0.0, min(1.0, end - time.monotonic())))
+        except NotReady:
+            between()
+            if time.monotonic() >= end:
+                return False
+        else:
+            return True

@@ -85,6 +85,7 @@ class HeldOutPictures:
             ahead=2 * self.batch,
             patience=PATIENCE,
             name=lambda pair: pair.image,
+            between=self.between,
         )
         images, masks, known, any_read = [], [], [], False
         for number, (pair, found) in enumerate(zip(self.pairs, read, strict=True), 1):

@@ -23,12 +23,7 @@ from standout.train.build import build_strategy, build_task, check_precision
 from standout.train.contention import Contention
 from standout.train.finish import Finished, finish
 from standout.train.guard import NonFiniteGuard
-from standout.train.optimise import (
-    clip_gradients,
-    running_statistics,
-    set_rates,
-    training_mode,
-)
+from standout.train.optimise import clip_gradients, running_statistics, set_rates, training_mode
 from standout.train.parts import learn
 from standout.train.pictures import held_out_pictures, training_batches
 from standout.train.prepare import check_network, find_data, new_state, on_device, resolve_backbone
@@ -110,7 +105,8 @@ def train(
         try:
             return session.work()
         except StandoutError as error:
-            run.update_manifest(status="failed", failure=str(error), **session.report.account())
+            with contextlib.suppress(StandoutError):  # a full disk refuses this too, and is not what is told
+                run.update_manifest(status="failed", failure=str(error), **session.report.account())
             raise
 
 
@@ -194,7 +190,9 @@ class _Session:
                 processes=processes.count,
             )
             if found:
-                self.state.load(found.network, found.training["state"])
+                fields = [change["field"] for change in changes]
+                for anew in self.state.load(found.network, found.training["state"], fields):
+                    self.warn(f"begun anew under the changed settings: {anew}")
             self._open_pictures()
         weights = sum(float(value.double().sum()) for value in self.state.network_tensors().values())
         processes.same("settings, pictures or weights", f"{as_toml(recipe)!r} {len(self.pairs)} {weights!r}")
@@ -213,7 +211,7 @@ class _Session:
             if processes.first:
                 atomic_write(run.folder / RECIPE, as_toml(recipe).encode())
             self._open_manifest(prints, changes, around, before)
-        self.report = Report(run, recipe, self.state, self.batches, self.shown)
+        self.report = Report(run, recipe, self.state, self.batches, self.shown, self.warn)
         self._guard = NonFiniteGuard(self.state, run.folder, recipe.training.nonfinite_limit)
         self._contention = Contention(torch.get_num_threads() if self.device.type == "cpu" else 1, self.warn)
         limit = 60 * recipe.training.time_limit
@@ -228,6 +226,8 @@ class _Session:
             device=self.device,
             warn=self.warn,
             part=(self.processes.number, self.processes.count),
+            # Of several processes none leaves alone: the others would wait for it.
+            between=self.stop.check if self.processes.count == 1 else lambda: None,
         )
         self.pictures = held_out_pictures(
             recipe, self.held_out, device=self.device, warn=self.warn, between=self.stop.check
@@ -292,17 +292,19 @@ class _Session:
             epoch = state.epochs_done
             began = time.monotonic()
             training_mode(state.step, freeze_batch_norm=self.recipe.training.freeze_batch_norm)
-            for batch in self.batches.epoch(epoch, state.steps_done - epoch * length):
-                progress = Progress(state.steps_done, length * epochs, epoch, epochs)
+            end = state.epoch_began + length
+            total = end + (epochs - 1 - epoch) * length
+            for batch in self.batches.epoch(epoch, state.steps_done - state.epoch_began):
+                progress = Progress(state.steps_done, total, epoch, epochs)
                 made = self._step(on_device(batch, self.device), progress)
                 began = self.report.step(progress, made, began)
                 if self._stopping:
                     raise StoppedError
-                if self.saver.due() and state.steps_done != (epoch + 1) * length:
+                if self.saver.due() and state.steps_done != end:
                     self.saver.save()
             if epoch == epochs - 1:
-                self._guard.check_end(length * epochs)
-            self._end_epoch(Progress(state.steps_done - 1, length * epochs, epoch, epochs))
+                self._guard.check_end(total)
+            self._end_epoch(Progress(state.steps_done - 1, total, epoch, epochs))
 
     def _step(self, batch: Batch, progress: Progress) -> Made:
         """Make one step: the heart of training."""
@@ -374,7 +376,7 @@ class _Session:
             scores = processes.from_first(self._score)
         state.step.after_epoch(progress, scores)
         seconds = time.monotonic() - began
-        state.epochs_done += 1
+        state.epochs_done, state.epoch_began = state.epochs_done + 1, state.steps_done
         state.validation_seconds += seconds
         best_before = state.best
         if scores and better(scores[measure], best_before["score"] if best_before else None, measure):

@@ -34,6 +34,7 @@ def training_batches(
     device: torch.device,
     warn: Callable[[str], object],
     part: tuple[int, int] = (0, 1),
+    between: Callable[[], object] = lambda: None,
 ) -> Batches:
     """Return the batches to train on, as the recipe's `data.cache` and `data.resident` say; no bit depends on these.
 
@@ -41,6 +42,7 @@ def training_batches(
     ----------
     views : names of further views that the strategies ask for.
     part : (number, parts), of each batch the part of one process of several.
+    between : called while a read is waited for.
 
     Raises
     ------
@@ -60,6 +62,7 @@ def training_batches(
         "unknown": data.unknown,
         "cache": DecodedCache(data.cache, int(data.cache_gigabytes * 2**30), warn) if data.cache else None,
         "part": part,
+        "between": between,
     }
     ordinary = Batches(pairs, **settings)
     if data.resident == "no" or (data.resident == "auto" and device.type != "cuda"):

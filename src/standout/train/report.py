@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from standout.data.batches import Batches
+from standout.errors import StandoutError
 from standout.files import atomic_write
 from standout.shapes import Progress
 from standout.train.plot import plot_curves
@@ -36,10 +37,20 @@ class Report:
     ----------
     run, recipe, state, batches : what is told of.
     shown : where progress goes.
+    warn : takes a line where the disk refuses the log or the curves: training goes on without them.
     """
 
-    def __init__(self, run: Run, recipe: Recipe, state: TrainingState, batches: Batches, shown: Shown) -> None:
-        self.run, self.recipe, self.state, self.batches, self.shown = run, recipe, state, batches, shown
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        state: TrainingState,
+        batches: Batches,
+        shown: Shown,
+        warn: Callable[[str], object],
+    ) -> None:
+        self.run, self.recipe, self.state, self.batches = run, recipe, state, batches
+        self.shown, self.warn = shown, warn
         self._drawn = -math.inf
 
     def step(self, progress: Progress, made: Made, began: float) -> float:
@@ -52,7 +63,7 @@ class Report:
             done, progress.steps, f"epoch {progress.epoch + 1}/{progress.epochs}", made.terms, made.rate, speed
         )
         if done % self.recipe.training.log_steps == 0 or _finite(made.total) is None or _finite(made.norm) is None:
-            self.run.log(
+            self._log(
                 "step",
                 step=done,
                 epoch=progress.epoch + 1,
@@ -70,7 +81,7 @@ class Report:
         state, measure = self.state, self.recipe.validation.score
         if scores or told:
             values = {**scores, **({"strategies": told} if told else {})}
-            self.run.log("epoch", step=state.steps_done, epoch=state.epochs_done, seconds=round(seconds, 2), **values)
+            self._log("epoch", step=state.steps_done, epoch=state.epochs_done, seconds=round(seconds, 2), **values)
         if scores:
             words = "  ".join(f"{name} {scores[name]:.4f}" for name in dict.fromkeys((*SHOWN_MEASURES, measure)))
             self.shown.line(f"epoch {state.epochs_done}/{epochs}  held out: {words}")
@@ -81,8 +92,23 @@ class Report:
             return
         self._drawn = time.monotonic()
         names = [self.recipe.network.name, *(entry["name"] for entry in self.recipe.strategies)]
-        picture = plot_curves(self.run.metrics.read(), title=" + ".join(names), score=self.recipe.validation.score)
-        atomic_write(self.run.folder / CURVES, picture)
+        try:
+            picture = plot_curves(self.run.metrics.read(), title=" + ".join(names), score=self.recipe.validation.score)
+            atomic_write(self.run.folder / CURVES, picture)
+        except StandoutError as error:
+            self.warn(f"curves not drawn, training goes on: {error}")
+
+    def _log(self, kind: str, **values: Any) -> None:
+        try:
+            self.run.log(kind, **values)
+            self._refused = False
+        except StandoutError as error:
+            if not self._refused:  # a full disk refuses each of thousands
+                self.warn(f"metrics not written, training goes on: {error}")
+            self._refused = True
+
+    _refused = False
+    """Whether the disk took no line of the log when the last one was tried."""
 
     def account(self) -> dict[str, Any]:
         """Return what the manifest says of the work done so far."""

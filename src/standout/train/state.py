@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,20 @@ from standout import checkpoint
 from standout.networks.network import Network
 from standout.train.optimise import WeightAverage
 from standout.train.step import TrainingStep
+
+_STRATEGIES, _OPTIMISER, _EPOCH, _BEST = "the strategies", "the optimiser's memory", "the epoch", "the best epoch"
+_ANEW = {
+    _STRATEGIES: ("strategies",),
+    # It counts parameters, and the strategies' own are among them.
+    _OPTIMISER: ("strategies", "optimiser.name", "optimiser.decay_norms"),
+    _EPOCH: ("data", "seed", "training.batch", "validation.split"),
+    _BEST: ("data", "validation"),
+}
+"""What cannot go on where a setting differs, or one of the table that is named."""
+
+
+def _touches(field: str, settings: Collection[str]) -> bool:
+    return any(field == setting or field.startswith(f"{setting}.") for setting in settings)
 
 
 class TrainingState:
@@ -27,6 +41,7 @@ class TrainingState:
     average : the weights' running average, or None.
     steps_done : optimiser steps made or skipped; the sampler's place follows from it.
     epochs_done : epochs whose end (validation, `after_epoch`) is past.
+    epoch_began : steps done when the present epoch began.
     skipped : steps left out because something was not finite; `skipped_in_a_row` of these without a good one since.
     best : `score`, `epoch` (from 1) and `checkpoints` of the best epoch: its own and the one that was best before,
         which stays until then, so that no damage to the newest can leave a run without; or None.
@@ -39,6 +54,7 @@ class TrainingState:
         self.average = average
         self.steps_done = 0
         self.epochs_done = 0
+        self.epoch_began = 0
         self.skipped = 0
         self.skipped_in_a_row = 0
         self.best: dict[str, Any] | None = None
@@ -46,7 +62,8 @@ class TrainingState:
         self.validation_seconds = 0.0
 
     _COUNTERS = (
-        "steps_done", "epochs_done", "skipped", "skipped_in_a_row", "best", "training_seconds", "validation_seconds",
+        "steps_done", "epochs_done", "epoch_began", "skipped", "skipped_in_a_row", "best",
+        "training_seconds", "validation_seconds",
     )  # fmt: skip
 
     def step_made(self) -> None:
@@ -84,27 +101,49 @@ class TrainingState:
             "counters": {name: getattr(self, name) for name in self._COUNTERS},
         }
 
-    def load(self, network: Mapping[str, Tensor], training: Mapping[str, Any]) -> None:
-        """Take back what `network_tensors` and `training_state` gave.
+    def load(
+        self, network: Mapping[str, Tensor], training: Mapping[str, Any], changed: Collection[str] = ()
+    ) -> list[str]:
+        """Take back what `network_tensors` and `training_state` gave; return what begins anew instead, in words.
+
+        Parameters
+        ----------
+        changed : settings that differ from those under which it was given. What does not fit them is not taken.
 
         Raises
         ------
         StandoutError : the network's tensors do not fit.
         """
+        anew = [place for place, settings in _ANEW.items() if any(_touches(field, settings) for field in changed)]
         checkpoint.load_tensors(self.step.network, network, "checkpoint")
-        self.step.strategies.load_state_dict(training["strategies"])
+        if _STRATEGIES not in anew:
+            self.step.strategies.load_state_dict(training["strategies"])
+        if _OPTIMISER not in anew:
+            self._load_optimiser(training["optimiser"])
+        if self.average:
+            if training["average"]:
+                self.average.load(training["average"])
+            else:
+                self.average = WeightAverage(self.step.network, self.average.decay)
+        restore_streams(training["streams"])
+        # Checkpoints of earlier builds do not say where their epoch began.
+        counters = {"epoch_began": -1, **training["counters"]}
+        for name in self._COUNTERS:
+            setattr(self, name, counters[name])
+        if _BEST in anew:
+            self.best = None
+        if _EPOCH in anew or self.epoch_began < 0:
+            self.epoch_began = self.steps_done
+        return anew
+
+    def _load_optimiser(self, slots_of: Mapping[int, Any]) -> None:
         groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": training["optimiser"], "param_groups": groups})
+        self.optimiser.load_state_dict({"state": slots_of, "param_groups": groups})
         for parameter, slots in self.optimiser.state.items():
             for name, value in slots.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     # In the parameter's own memory order, as the optimiser had made it: sums then run alike.
                     slots[name] = torch.empty_like(parameter).copy_(value)
-        if self.average and training["average"]:
-            self.average.load(training["average"])
-        restore_streams(training["streams"])
-        for name in self._COUNTERS:
-            setattr(self, name, training["counters"][name])
 
     def bytes(self) -> int:
         """Return about how many bytes a checkpoint of it takes."""

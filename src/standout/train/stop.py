@@ -19,6 +19,8 @@ class StoppedError(Exception):
 class StopOnSignal:
     """While entered, remembers the first SIGINT, SIGTERM or SIGHUP instead of dying of it.
 
+    One that this process was started to ignore, as `nohup` does, stays ignored.
+
     Parameters
     ----------
     echo : seconds after the first in which further ones are taken for the same: where a launcher passes on what its
@@ -39,7 +41,8 @@ class StopOnSignal:
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread may take signals; elsewhere they are the program's own
         for name in _SIGNALS:
-            if (number := getattr(signal, name, None)) is not None:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._came)
         return self
 
