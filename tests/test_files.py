@@ -224,6 +224,23 @@ def test_a_file_that_is_no_ledger_is_refused_and_not_one_byte_of_it_is_lost(tmp_
     assert (tmp_path / "mine").read_bytes() == content
 
 
+def test_a_line_for_which_the_disk_has_half_the_room_leaves_no_half(tmp_path):
+    # A limit on the size of files is what a full disk looks like to the writer: part of the bytes, then an error.
+    resource = pytest.importorskip("resource")
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append({"number": 1})
+    before, limits = ledger.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 9, limits[1]))
+        with pytest.raises(StandoutError, match="no space left"):
+            ledger.append({"number": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ledger.path.read_bytes() == before
+    ledger.append({"number": 3})
+    assert [entry["number"] for entry in ledger.read()] == [1, 3]
+
+
 def test_a_ledger_that_is_a_folder_is_told_as_every_disk_error(tmp_path):
     with pytest.raises(StandoutError, match="is a directory"):
         Ledger(tmp_path).repair()
