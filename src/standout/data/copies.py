@@ -60,10 +60,10 @@ def find_copies(seen: Sequence[Seen]) -> list[Copy]:
             for group, first in earlier.items():
                 best[place, group] = Copy(first, place)
             earlier.setdefault(one.group, place)
-    # Exact copies within a group look like everything that the first of them looks like.
-    chosen = [
-        (place, one.print) for place, one in enumerate(seen) if one.print is not None and (place, one.group) not in best
-    ]
+    # Exact copies within a group look like everything that the first of them looks like: only that one is compared.
+    twins = [copy for (place, group), copy in best.items() if seen[place].group == group]
+    left_out = {twin.second for twin in twins}
+    chosen = [(place, one.print) for place, one in enumerate(seen) if one.print is not None and place not in left_out]
     for found in look_alikes([taken for _, taken in chosen]):
         first, second = chosen[found.first][0], chosen[found.second][0]
         how = MIRRORED if found.mirrored else ENCODED
@@ -71,6 +71,11 @@ def find_copies(seen: Sequence[Seen]) -> list[Copy]:
         key = second, seen[first].group
         if key not in best or (best[key].how != EXACT and best[key].bits > copy.bits):
             best[key] = copy
+    groups = {one.group for one in seen}
+    for twin in twins:
+        for group in groups:
+            if (twin.first, group) in best and (twin.second, group) not in best:
+                best[twin.second, group] = best[twin.first, group]._replace(second=twin.second)
     return [best[key] for key in sorted(best)]
 
 
