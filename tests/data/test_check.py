@@ -245,6 +245,36 @@ def test_one_grey_picture_that_is_exchanged_is_told_and_its_neighbours_are_not(t
     assert set(found) == {"swapped", "mask-is-picture"}
 
 
+def test_a_drawing_is_not_exchanged_with_a_mask_that_is_cut_off_or_of_classes(tmp_path):
+    """Pictures may be black and white: what is wrong with their masks is told, and nothing else."""
+    photos(tmp_path, 0, 5)
+    for number in range(4):
+        write(tmp_path / "images" / f"p{number}.png", disc(number))
+    cut, empty, classes, sound = (tmp_path / "masks" / f"p{number}.png" for number in range(4))
+    cut.write_bytes(cut.read_bytes()[:-100])
+    empty.write_bytes(b"")
+    write(classes, np.where(disc()[..., None] > 0, np.uint8([200, 0, 0]), np.uint8([0, 90, 0])))
+    half = disc(3)
+    half[half == 0] = 128
+    write(sound, half)
+
+    found = findings(tmp_path)
+
+    assert {code: names(found[code]) for code in found if code.startswith(("picture", "mask-", "swapped"))} == {
+        "picture-truncated": ["p0"],
+        "picture-empty": ["p1"],
+        "mask-colours": ["p2"],
+    }
+
+
+def test_an_exchanged_pair_whose_shapes_differ_is_told_with_both_faults(tmp_path):
+    photos(tmp_path, 0, 2)
+    write(tmp_path / "images" / "p1.png", disc())
+    write(tmp_path / "masks" / "p1.png", photo(1)[:, :100, 0])
+
+    assert faults(tmp_path) == {"swapped", "mask-size"}
+
+
 def test_flat_pictures_are_told_and_are_no_copies_of_each_other(tmp_path):
     masks_of(tmp_path, disc(), disc(1))
     for number in range(2):

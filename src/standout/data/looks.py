@@ -25,6 +25,8 @@ CHUNK = 32
 _ENDS = (16, 239)
 """A picture that is hardly anything but black up to the first level and white from the second is a drawing."""
 _DRAWN = 0.9
+_PHOTO_COLOURS = 32
+"""A photo has more colours than this among some thousand pixels; drawn classes have fewer."""
 
 
 class Fault(NamedTuple):
@@ -101,22 +103,19 @@ def look_at(pair: Pair, mask_class: int | None = None) -> Look:
         # Both were read a moment ago: somebody took one away meanwhile.
         gone = Fault("file-unreadable", "file vanished during the check", str(pair.image), pair.name)
         return Look(pair, facts=facts, faults=(*faults, gone))
-    if (facts is None or facts.between > 0.5) and _is_drawing(picture.pixels):
+    fit, misfit = ("", None) if mask is None else _fit(mask, picture, pair)
+    faults += [] if misfit is None else [misfit]
+    if _is_drawing(picture.pixels) and _is_photo(_pixels_of_mask(pair, mask, mask_fault)):
         swapped = Fault("swapped", "pictures and masks are exchanged", str(pair.image), pair.name)
-        return Look(pair, digest, faults=(swapped,))
+        # That the photo has the colours of no mask is this very fault.
+        return Look(pair, digest, faults=(swapped, *(fault for fault in faults if fault is not mask_fault)))
     if same_file:
         same = Fault("mask-is-picture", "picture and mask are one and the same file", str(pair.mask), pair.name)
         return Look(pair, digest, faults=(*faults, same))
     taken = take_print(picture.pixels)
     look = Look(pair, digest, taken, taken is None, facts, faults=tuple(faults))
-    if mask is None:
+    if mask is None or not fit:
         return look
-    try:
-        fit = fit_mask(mask, picture).how
-    except StandoutError as error:
-        return look._replace(faults=(*faults, _fault(error, pair.mask)))
-    # A picture that was decoded at reduced size fits a mask of either size.
-    fit = "resized" if fit == "equal" and mask.size != picture.full_size else fit
     small = b"" if fit == "unturned" else resize(mask.values, (LABEL_SIDE, LABEL_SIDE)).tobytes()
     return look._replace(label=small, fit=fit)
 
@@ -152,14 +151,50 @@ def _mask(pair: Pair, mask_class: int | None) -> tuple[MaskPicture | None, Fault
         return None, _fault(error, pair.mask)
 
 
+def _fit(mask: MaskPicture, picture: Picture, pair: Pair) -> tuple[str, Fault | None]:
+    """Return how the mask's size fits, or "" and the fault."""
+    try:
+        how = fit_mask(mask, picture).how
+    except StandoutError as error:
+        return "", _fault(error, pair.mask)
+    # A picture that was decoded at reduced size fits a mask of either size.
+    return "resized" if how == "equal" and mask.size != picture.full_size else how, None
+
+
+def _pixels_of_mask(pair: Pair, mask: MaskPicture | None, fault: Fault | None) -> NDArray[np.uint8] | None:
+    """Return what the mask's file shows (H, W, 1 or 3), none where it makes no picture."""
+    if mask is not None:
+        return mask.values[..., None]
+    if fault is None or not fault.code.startswith("mask-"):
+        return None
+    try:
+        return read_image(pair.mask, longest=LONGEST).pixels
+    except StandoutError:
+        return None
+
+
 def _fault(error: StandoutError, file: object) -> Fault:
     return Fault(error.code, error.what, str(file), str(error))
 
 
+def _some(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return at most some thousand pixels of a picture (H, W, C), spread over all of it."""
+    return pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)].astype(np.int16)
+
+
 def _is_drawing(pixels: NDArray[np.uint8]) -> bool:
     """Whether a picture (H, W, 3) is grey, and nearly all of it black or white, as a mask is."""
-    few = pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)].astype(np.int16)
+    few = _some(pixels)
     if int((few.max(axis=2) - few.min(axis=2)).max()) > 4:
         return False
     black, white = (few[..., 0] <= _ENDS[0]).mean(), (few[..., 0] >= _ENDS[1]).mean()
     return bool(black + white >= _DRAWN)
+
+
+def _is_photo(pixels: NDArray[np.uint8] | None) -> bool:
+    """Whether a picture (H, W, C) has many colours, and most of it is neither black nor white, as no mask is."""
+    if pixels is None:
+        return False
+    few = _some(pixels)
+    between = ((few > 0) & (few < 255)).any(axis=2).mean()
+    return bool(between > 0.5) and len(np.unique(few.reshape(-1, few.shape[2]), axis=0)) > _PHOTO_COLOURS
