@@ -92,7 +92,7 @@ def test_d06_nothing_to_check_is_a_usage_error_and_broken_files_are_faults(tmp_p
         assert caught.value.exit_code == 2
     touch(tmp_path / "broken", "images/a.png", "masks/a.png", "images/b.png", "masks/b.png")
 
-    assert names(findings(tmp_path / "broken")["picture-empty"]) == ["a", "a", "b", "b"]
+    assert names(findings(tmp_path / "broken")["picture-empty"]) == ["a", "b", "a", "b"]
     assert faults(tmp_path / "broken") == {"picture-empty"}
 
 
@@ -371,6 +371,32 @@ def test_d10_the_command_exits_0_or_1_and_its_document_lists_every_finding(tmp_p
         "items": [{"name": "lonely.png", "file": f"{folder}/images/lonely.png"}],
     }
     assert [one["code"] for one in document["findings"]] == ["unpaired-picture", "masks-soft", "masks-empty"]
+
+
+def test_the_kind_and_the_file_of_what_cannot_be_read_stand_in_the_table_and_in_the_document(tmp_path):
+    photos(tmp_path / "set", 0, 4)
+    images, masks = tmp_path / "set" / "images", tmp_path / "set" / "masks"
+    for path in (images / "p0.png", masks / "p1.png"):
+        path.write_bytes(b"")
+    (masks / "p2.png").write_bytes(b"some text")
+    write(masks / "p3.png", disc(rows=120, columns=120))
+
+    table, document = command(tmp_path / "set"), json.loads(command(tmp_path / "set", "--json").stdout)
+
+    assert [line.split("set  ", 1)[1] for line in table.stdout.splitlines() if line.startswith("FAULT")] == [
+        "mask and picture have different shapes, 1 file: masks/p3.png",
+        "picture file is empty, 1 file: images/p0.png",
+        "mask file is empty, 1 file: masks/p1.png",
+        "mask is not a picture, 1 file: masks/p2.png",
+    ]
+    told = [one["items"][0] for one in document["findings"] if one["severity"] == "fault"]
+    assert [(one["kind"], one["file"]) for one in told] == [
+        ("mask", str(masks / "p3.png")),
+        ("picture", str(images / "p0.png")),
+        ("mask", str(masks / "p1.png")),
+        ("mask", str(masks / "p2.png")),
+    ]
+    assert told[2]["message"] == f"mask file is empty: {masks / 'p1.png'}; copy the file again"
 
 
 def test_the_command_without_anything_to_check_exits_2(tmp_path):

@@ -143,8 +143,15 @@ def _fault_findings(label: str, looks: Sequence[Look]) -> Iterator[Finding]:
         for fault in look.faults:
             faults[fault.code, fault.what].append((look, fault))
     for (code, what), those in faults.items():
-        items = tuple(Item(look.pair.name, fault.file, facts=(("message", fault.line),)) for look, fault in those)
+        items = tuple(_fault_item(look, fault) for look, fault in those)
         yield Finding(code, (label,), f"{what}, {_count(len(items), 'file', 'files')}", items)
+
+
+def _fault_item(look: Look, fault: Fault) -> Item:
+    kind = "mask" if fault.file == str(look.pair.mask) else "picture"
+    # The name of a pair is that of two files; which of them it is, their folder says.
+    file = "/".join(Path(fault.file).parts[-2:])
+    return Item(look.pair.name, fault.file, file, facts=(("kind", kind), ("message", fault.line)))
 
 
 def _copy_findings(parts: Sequence[Part], looks: Sequence[Look], groups: Sequence[int]) -> Iterator[Finding]:

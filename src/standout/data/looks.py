@@ -148,7 +148,14 @@ def _mask(pair: Pair, mask_class: int | None) -> tuple[MaskPicture | None, Fault
     try:
         return read_mask(pair.mask, class_index=mask_class), None
     except StandoutError as error:
-        return None, _fault(error, pair.mask)
+        return None, _fault(_of_mask(error), pair.mask)
+
+
+def _of_mask(error: StandoutError) -> StandoutError:
+    """Return the failure to read a mask's file in words that say mask: a reader of pictures says picture."""
+    foreign = error.what.startswith("not a picture")
+    what = f"mask is {error.what}" if foreign else error.what.replace("picture", "mask", 1)
+    return StandoutError(error.code, what, error.where, error.how) if error.code.startswith("picture-") else error
 
 
 def _fit(mask: MaskPicture, picture: Picture, pair: Pair) -> tuple[str, Fault | None]:
