@@ -3,12 +3,10 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from checked_sets import disc, faults, findings, masks_of, names, photos, smooth
+from checked_sets import disc, faults, findings, masks_of, names, photos
 from data_sets import make_set, scene, touch, write
 from PIL import Image
 from test_perceptual import photo
@@ -329,80 +327,3 @@ def test_processes_change_nothing(tmp_path):
 
     assert one == two
     assert one["faults"] == 2
-
-
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "standout", "data", "check", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def test_d10_the_command_exits_0_or_1_and_its_document_lists_every_finding(tmp_path):
-    photos(tmp_path / "good", 0, 2)
-    write(tmp_path / "good" / "masks" / "p0.png", smooth())
-    photos(tmp_path / "bad", 2, 3)
-    write(tmp_path / "bad" / "masks" / "p4.png", np.zeros_like(disc()))
-    write(tmp_path / "bad" / "images" / "lonely.png", photo(9))
-
-    good, bad = command(tmp_path / "good"), command(tmp_path / "good", tmp_path / "bad", "--json")
-
-    assert good.returncode == 0
-    assert good.stderr == ""
-    assert good.stdout.splitlines() == [
-        "good  images/masks  2 pairs",
-        "",
-        "note  masks-soft  good  1 mask has smooth edges, 3.5% of their pixels in between: p0",
-        "",
-        "2 pairs: no faults, 1 note",
-    ]
-    assert bad.returncode == 1
-    folder = str(tmp_path / "bad")
-    document = json.loads(bad.stdout)
-    assert document["schema"] == 1
-    assert (document["faults"], document["notes"]) == (1, 2)
-    assert document["sets"][1] == {"set": "bad", "folder": folder, "layout": "images/masks", "part": "", "pairs": 3}
-    assert document["findings"][0] == {
-        "code": "unpaired-picture",
-        "severity": "fault",
-        "sets": ["bad"],
-        "message": "1 picture has no mask",
-        "count": 1,
-        "items": [{"name": "lonely.png", "file": f"{folder}/images/lonely.png"}],
-    }
-    assert [one["code"] for one in document["findings"]] == ["unpaired-picture", "masks-soft", "masks-empty"]
-
-
-def test_the_kind_and_the_file_of_what_cannot_be_read_stand_in_the_table_and_in_the_document(tmp_path):
-    photos(tmp_path / "set", 0, 4)
-    images, masks = tmp_path / "set" / "images", tmp_path / "set" / "masks"
-    for path in (images / "p0.png", masks / "p1.png"):
-        path.write_bytes(b"")
-    (masks / "p2.png").write_bytes(b"some text")
-    write(masks / "p3.png", disc(rows=120, columns=120))
-
-    table, document = command(tmp_path / "set"), json.loads(command(tmp_path / "set", "--json").stdout)
-
-    assert [line.split("set  ", 1)[1] for line in table.stdout.splitlines() if line.startswith("FAULT")] == [
-        "mask and picture have different shapes, 1 file: masks/p3.png",
-        "picture file is empty, 1 file: images/p0.png",
-        "mask file is empty, 1 file: masks/p1.png",
-        "mask is not a picture, 1 file: masks/p2.png",
-    ]
-    told = [one["items"][0] for one in document["findings"] if one["severity"] == "fault"]
-    assert [(one["kind"], one["file"]) for one in told] == [
-        ("mask", str(masks / "p3.png")),
-        ("picture", str(images / "p0.png")),
-        ("mask", str(masks / "p1.png")),
-        ("mask", str(masks / "p2.png")),
-    ]
-    assert told[2]["message"] == f"mask file is empty: {masks / 'p1.png'}; copy the file again"
-
-
-def test_the_command_without_anything_to_check_exits_2(tmp_path):
-    for arguments in ((), (tmp_path / "gone",), (tmp_path,)):
-        result = command(*arguments)
-        assert result.returncode == 2
-        assert result.stdout == ""
-        assert result.stderr.startswith("standout: error: ")
-        assert result.stderr.count("\n") == 1

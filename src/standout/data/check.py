@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from standout.data.copies import EXACT, MIRRORED, Copy, Seen, find_copies
 from standout.data.findings import Finding, Item
-from standout.data.layouts import TRAIN
+from standout.data.layouts import LIST, TRAIN
 from standout.data.looks import Fault, Look, agreement, look_at_all
-from standout.data.survey import Part, survey
+from standout.data.survey import Part, Survey, survey
+from standout.errors import EXIT_USAGE, StandoutError
 from standout.images import mask_findings
 
 FRAMED = 0.9
@@ -67,9 +68,11 @@ def check_data(
 
     Raises
     ------
-    StandoutError : exit code 2; there is nothing to check: a missing, unrecognised or empty folder.
+    StandoutError : exit code 2; there is nothing to check: a missing, unrecognised or empty folder; or a set is given
+        twice, in whole or in part.
     """
     surveys = [survey(Path(folder), label) for folder, label in zip(folders, _labels(folders), strict=True)]
+    _refuse_twice(folders, surveys)
     parts = tuple(part for one in surveys for part in one.parts)
     findings = [found for one in surveys for found in one.findings]
     pairs = [pair for part in parts for pair in part.pairs]
@@ -91,6 +94,27 @@ def _labels(folders: Sequence[str | Path]) -> list[str]:
     names = [Path(folder).name or Path(folder).resolve().name for folder in folders]
     counts = Counter(names)
     return [name if counts[name] == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
+
+
+def _refuse_twice(folders: Sequence[str | Path], surveys: Sequence[Survey]) -> None:
+    """Refuse two sets of one folder, under whatever paths: every picture would be told as shared."""
+    seen: dict[tuple[int, int], int] = {}
+    for number, (folder, one) in enumerate(zip(folders, surveys, strict=True)):
+        for place in _places(Path(folder), one):
+            first = seen.setdefault(place, number)
+            if first != number:
+                both = f"{folders[first]} and {folder}"
+                raise StandoutError("set-twice", "a set is given twice", both, "give it once", exit_code=EXIT_USAGE)
+
+
+def _places(folder: Path, whole: Survey) -> set[tuple[int, int]]:
+    """Return what tells the list files and the folders of pictures that a set is made of, under any path."""
+    paths = {folder}
+    if not folder.is_file():
+        # Two lists in one folder are two sets, so a list stands for itself.
+        paths |= {part.folder for part in whole.parts if part.layout == LIST}
+        paths |= {pair.image.parent for part in whole.parts if part.layout != LIST for pair in part.pairs}
+    return {(found.st_dev, found.st_ino) for found in (path.stat() for path in paths)}
 
 
 def part_findings(label: str, looks: Sequence[Look]) -> list[Finding]:
