@@ -187,6 +187,24 @@ def test_t07_a_worker_left_over_does_not_keep_the_lock(tmp_path):
         process.stdout.close()
 
 
+def test_a_disk_that_takes_no_byte_of_the_lock_is_told_with_the_folder_and_the_lock_is_free_again(tmp_path):
+    """A limit on the size of files refuses a write as a full disk does."""
+    code = (
+        "import resource, signal, sys\nfrom standout.errors import StandoutError\n"
+        "from standout.files import FolderLock\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "lock, (soft, hard) = FolderLock(sys.argv[1]), resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "for most in (0, soft):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))\n"
+        "    try:\n        with lock:\n            told = 'held'\n"
+        "    except StandoutError as error:\n        told = str(error)\n"
+        "    print(told)\n"
+    )
+
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    assert result.stdout.splitlines() == [f"file too large: {tmp_path}; check the disk", "held"]
+
+
 def test_ledger_gives_back_what_was_appended(tmp_path):
     ledger = Ledger(tmp_path / "l" / "ledger.jsonl")
     ledger.append({"name": "é\ud800\n", "size": 3})

@@ -17,6 +17,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -236,7 +237,7 @@ class FolderLock:
 
     Raises
     ------
-    StandoutError : another process holds the folder; names its pid, host and start time.
+    StandoutError : another process holds the folder; names its pid, host and start time. Or the disk refuses.
     """
 
     NAME = "lock"
@@ -244,19 +245,30 @@ class FolderLock:
     def __init__(self, folder: str | Path, *, name: str = NAME) -> None:
         self.folder = Path(folder)
         self.path = self.folder / name
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Not through `with`: the handle lives as long as the lock.
-            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            # Unbuffered: closing a buffer that a full disk does not take fails once more.
+            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         except FileExistsError as error:
             what, how = "a file stands where a folder is needed", "choose another --output"
             raise StandoutError("not-a-folder", what, self.folder, how, exit_code=EXIT_USAGE) from error
         except OSError as error:
             raise disk_error(error, self.path) from error
-        if not _try_lock(self._file):
+        started = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+        try:
+            taken = _try_lock(self._file)
+            if taken:
+                self._file.truncate(0)
+                self._file.write(f"process {os.getpid()} on host {socket.gethostname()} since {started}".encode())
+        except OSError as error:
+            self._file.close()
+            self._file = None
+            raise disk_error(error, self.folder) from error
+        if not taken:
             holder = _holder(self._file.fileno())
             self._file.close()
             self._file = None
@@ -264,10 +276,6 @@ class FolderLock:
                 "folder-in-use", "folder is in use", f"{self.folder} is held by {holder or 'another process'}",
                 "wait or use another --output",
             )  # fmt: skip
-        started = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on host {socket.gethostname()} since {started}".encode())
-        self._file.flush()
         return self
 
     def __exit__(
@@ -291,7 +299,7 @@ def _holder(handle: int) -> str:
     return ""
 
 
-def _try_lock(file: BinaryIO) -> bool:
+def _try_lock(file: FileIO) -> bool:
     try:
         if os.name == "nt":
             import msvcrt
@@ -304,7 +312,7 @@ def _try_lock(file: BinaryIO) -> bool:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
             return False
-        raise disk_error(error, file.name) from error
+        raise
     return True
 
 

@@ -187,6 +187,18 @@ def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path):
         DecodedCache(tmp_path / "file" / "cache", 2**30)
 
 
+def test_a_file_as_cache_is_a_usage_error_that_says_that_a_folder_is_needed(tmp_path):
+    (tmp_path / "mk.py").write_bytes(b"mine")
+
+    with pytest.raises(
+        StandoutError, match=r"^the cache must be a folder, this is a file: .*mk.py; .*--cache"
+    ) as caught:
+        DecodedCache(tmp_path / "mk.py", 2**30)
+
+    assert caught.value.exit_code == 2
+    assert (tmp_path / "mk.py").read_bytes() == b"mine"
+
+
 FILLER = """
 import sys
 from standout.data.cache import DecodedCache

@@ -21,7 +21,7 @@ import numpy as np
 
 from standout.data.decoded import Decoded, Reading, contents
 from standout.data.pairing import Pair
-from standout.errors import StandoutError
+from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import atomic_write, disk_error, is_temporary
 
 MARK = b"standout"
@@ -56,7 +56,7 @@ class DecodedCache:
 
     Raises
     ------
-    StandoutError : the folder cannot be made or listed.
+    StandoutError : the folder cannot be made or listed; exit code 2 where it is a file.
     """
 
     def __init__(self, folder: str | Path, limit: int, warn: Callable[[str], object] = _silent) -> None:
@@ -71,6 +71,9 @@ class DecodedCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._list()
+        except FileExistsError as error:
+            what, how = "the cache must be a folder, this is a file", "choose another --cache"
+            raise StandoutError("not-a-folder", what, self.folder, how, exit_code=EXIT_USAGE) from error
         except OSError as error:
             raise disk_error(error, self.folder) from error
 
