@@ -252,7 +252,7 @@ class FolderLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Not through `with`: the handle lives as long as the lock.
             # Unbuffered: closing a buffer that a full disk does not take fails once more.
-            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         except FileExistsError as error:
             what, how = "a file stands where a folder is needed", "choose another --output"
             raise StandoutError("not-a-folder", what, self.folder, how, exit_code=EXIT_USAGE) from error
@@ -260,22 +260,18 @@ class FolderLock:
             raise disk_error(error, self.path) from error
         started = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
         try:
-            taken = _try_lock(self._file)
+            taken = _try_lock(file)
             if taken:
-                self._file.truncate(0)
-                self._file.write(f"process {os.getpid()} on host {socket.gethostname()} since {started}".encode())
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on host {socket.gethostname()} since {started}".encode())
         except OSError as error:
-            self._file.close()
-            self._file = None
+            file.close()
             raise disk_error(error, self.folder) from error
         if not taken:
-            holder = _holder(self._file.fileno())
-            self._file.close()
-            self._file = None
-            raise StandoutError(
-                "folder-in-use", "folder is in use", f"{self.folder} is held by {holder or 'another process'}",
-                "wait or use another --output",
-            )  # fmt: skip
+            where = f"{self.folder} is held by {_holder(file.fileno()) or 'another process'}"
+            file.close()
+            raise StandoutError("folder-in-use", "folder is in use", where, "wait or use another --output")
+        self._file = file
         return self
 
     def __exit__(
@@ -354,21 +350,24 @@ class Ledger:
             yield entry
 
     def repair(self) -> None:
-        """Cut off a torn last line, so that the next entry starts on a line of its own.
+        """Cut off what follows the last whole line, so that the next entry starts on a line of its own.
+
+        That is a part of an entry, or the zero bytes that a power cut leaves for what had not reached the disk.
 
         Raises
         ------
-        StandoutError : the last line is none of a ledger, so this is somebody's file: it is left as it is; or the disk
-            refuses.
+        StandoutError : something is to be cut off and the file does not begin as a ledger, so this is somebody's
+            file: it is left as it is; or the disk refuses.
         """
         try:
             content = self.path.read_bytes()
             whole = content.rfind(b"\n") + 1
-            torn = content[whole:]
-            if not torn:
+            if whole == len(content):
                 return
-            if torn[: len(ENTRY_START)] != ENTRY_START[: len(torn)]:
-                raise self._damaged(content.count(b"\n") + 1)
+            start = content[: len(ENTRY_START)].rstrip(b"\0")
+            # An empty start is a file of zeros alone, as somebody's disk image is.
+            if not start or not ENTRY_START.startswith(start):
+                raise self._damaged(1)
             os.truncate(self.path, whole)
         except FileNotFoundError:
             return
