@@ -111,7 +111,8 @@ def test_t09_a_reader_that_hangs_stops_the_run_which_can_go_on(small, warnings_o
 
 @pytest.mark.parametrize(
     ("table", "field"),
-    [("machine", name) for name in ("threads", "processes", "device")] + [("versions", "torch"), ("versions", "numpy")],
+    [("machine", name) for name in ("threads", "processes", "device")]
+    + [("versions", name) for name in ("torch", "numpy", "pillow", "standout", "python", "msgspec")],
 )
 def test_t11_what_may_move_the_last_bits_is_said_or_refused(stopped, small, warnings_of, table, field):  # noqa: F811
     manifest = json.loads((stopped / "manifest.json").read_bytes())
@@ -126,6 +127,44 @@ def test_t11_what_may_move_the_last_bits_is_said_or_refused(stopped, small, warn
     outcome, warned = warnings_of(small(training={"epochs": 2}), stopped, resume=True)
     assert outcome.finished is not None
     assert [line for line in warned if line.startswith(f"resumed close, not bit-equal: {field} was another")]
+
+
+def without_versions(manifest):
+    del manifest["versions"]
+    return json.dumps(manifest)
+
+
+def without_pillow(manifest):
+    del manifest["versions"]["pillow"]
+    return json.dumps(manifest)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda manifest: json.dumps(manifest)[:-9], "manifest.json says nothing of"),
+        (without_versions, "manifest.json says nothing of versions"),
+        (without_pillow, "pillow was not recorded and is now"),
+    ],
+)
+def test_t11_where_the_run_did_not_record_its_surroundings_that_is_said_or_refused(
+    stopped, small, warnings_of, damage, words  # noqa: F811
+):  # fmt: skip
+    manifest = stopped / "manifest.json"
+    manifest.write_text(damage(json.loads(manifest.read_bytes())))
+
+    with pytest.raises(StandoutError, match=words) as caught:
+        warnings_of(small(), stopped, resume=True, strict=True)
+    assert (caught.value.code, caught.value.exit_code) == ("resume-not-equal", 2)
+    outcome, warned = warnings_of(small(), stopped, resume=True)
+    assert outcome.finished is not None
+    assert [line for line in warned if line.startswith("resumed close, not bit-equal: ") and words in line]
+
+
+def test_t11_a_run_that_is_only_started_or_goes_on_as_it_was_passes_the_strict_check(stopped, small, warnings_of):  # noqa: F811
+    for folder in (stopped.with_name("fresh"), stopped):
+        outcome, warned = warnings_of(small(), folder, resume=True, strict=True)
+        assert (outcome.finished is not None, warned) == (True, [])
 
 
 def test_t15_a_run_folder_that_is_a_link_is_used_and_nothing_beside_it_goes(small, warnings_of, tmp_path):

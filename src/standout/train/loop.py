@@ -16,7 +16,7 @@ from torch import Tensor
 
 from standout import checkpoint as checkpoints
 from standout.data.pairs import fingerprint
-from standout.errors import EXIT_USAGE, StandoutError
+from standout.errors import StandoutError
 from standout.files import FolderLock, atomic_write
 from standout.shapes import Batch, Progress
 from standout.train.build import build_strategy, build_task, check_precision
@@ -30,7 +30,7 @@ from standout.train.prepare import check_network, find_data, new_state, on_devic
 from standout.train.processes import Processes, check_parts
 from standout.train.recipe import Recipe, as_tables, as_toml
 from standout.train.report import Made, Report
-from standout.train.resume import check_settings, other_surroundings
+from standout.train.resume import check_settings, check_surroundings
 from standout.train.run import RECIPE, Run, surroundings, told
 from standout.train.saving import Saver
 from standout.train.schedule import rate_factor
@@ -170,13 +170,8 @@ class _Session:
         around = surroundings(command, torch.get_num_threads(), str(self.device), processes.count)
         before = run.read_manifest() if found else {}
         with processes.agreed():
-            for difference in other_surroundings(before, around):
-                if strict:
-                    raise StandoutError(
-                        "resume-not-equal", "resumed, the run would not end bit-equal", difference,
-                        "put it back, or leave out --strict-resume", exit_code=EXIT_USAGE,
-                    )  # fmt: skip
-                self.warn(f"resumed close, not bit-equal: {difference}")
+            if found:
+                check_surroundings(before, around, strict=strict, warn=self.warn)
             changes = check_settings(found.training, recipe, prints, overrides) if found else []
             if found and not self.backbone:
                 prints["network.backbone_weights"] = found.training["fingerprints"]["network.backbone_weights"]

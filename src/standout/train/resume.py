@@ -56,15 +56,42 @@ def _shown(value: Any) -> str:
     return "not there" if value is None else str(value)
 
 
+def check_surroundings(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, strict: bool, warn: Callable[[str], object]
+) -> None:
+    """Say what differs from the session before and may move the last bits, or refuse it.
+
+    Parameters
+    ----------
+    before, now : manifests of the session before and of this one.
+
+    Raises
+    ------
+    StandoutError : exit code 2, `strict`, and something differs or was not recorded.
+    """
+    for difference in other_surroundings(before, now):
+        if strict:
+            raise StandoutError(
+                "resume-not-equal", "resumed, the run would not end bit-equal", difference,
+                "put it back, or leave out --strict-resume", exit_code=EXIT_USAGE,
+            )  # fmt: skip
+        warn(f"resumed close, not bit-equal: {difference}")
+
+
 def other_surroundings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs from the session before and may move the last bits.
 
-    That is threads, processes, device and versions.
+    That is threads, processes, device and every version that either session recorded. What the session before did not
+    record may differ too, and is named.
     """
     differences = []
-    for table, keys in (("machine", ("threads", "processes", "device")), ("versions", ("torch", "numpy"))):
-        for key in keys:
-            old, new = before.get(table, {}).get(key), now[table].get(key)
-            if old is not None and old != new:
-                differences.append(f"{key} was {old} and is now {new}")
+    for table, keys in (("machine", ("threads", "processes", "device")), ("versions", now["versions"])):
+        old = before.get(table)
+        if not isinstance(old, dict):
+            differences.append(f"manifest.json says nothing of {table}, which may be another")
+            continue
+        for key in dict.fromkeys([*keys, *(old if table == "versions" else ())]):
+            was, is_now = old.get(key, "not recorded"), now[table].get(key, "not installed")
+            if was != is_now:
+                differences.append(f"{key} was {was} and is now {is_now}")
     return differences
