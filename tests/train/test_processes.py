@@ -155,6 +155,20 @@ def test_t13_a_lost_process_ends_all_and_leaves_whole_checkpoints(small, tmp_pat
     assert checkpoint.newest(folder, lambda line: pytest.fail(line)) is not None
 
 
+def test_t05_t13_the_report_of_a_run_that_diverges_lists_the_files_of_all_processes(small, tmp_path):
+    tables = as_tables(
+        small(training={"batch": 8, "nonfinite_limit": 1}, optimiser={"name": "sgd", "rate": 1e30, "clip": 0.0})
+    )
+
+    codes, _, why = ended(start([(str(tmp_path / "run"), tables, {})], tmp_path))
+
+    assert codes == [1, 1], why
+    (entry,) = json.loads((tmp_path / "run" / "nonfinite.json").read_bytes())["steps"]
+    assert len(entry["files"]) == len(set(entry["files"])) == 8
+    for said in why:
+        assert f"last batch {', '.join(entry['files'][:3])}, …" in said
+
+
 def test_the_command_runs_under_torchrun(discs, tmp_path):
     tables = merged(SMALL, {"data": {"train": str(discs)}, "training": {"epochs": 1}})
     from standout.toml import format_toml
@@ -190,6 +204,7 @@ def test_alone_nothing_is_sent():
     assert tensor.item() == 3
     assert alone.share({"a": [1.5]}) == {"a": [1.5]}
     assert alone.from_first(lambda: 4) == 4
+    assert alone.joined(["a", "b"]) == ["a", "b"]
     assert alone.mean_of({"kept": 0.25}) == {"kept": 0.25}
     assert shared_count(torch.tensor(0)) == 1
     assert reduce(torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2)) == 0

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from standout.errors import StandoutError
 from standout.files import atomic_write
 from standout.train.optimise import BufferGuard
+from standout.train.processes import Processes
 
 REPORT = "nonfinite.json"
 REMEMBERED = 100
@@ -36,10 +37,12 @@ class NonFiniteGuard:
     state : whose network, strategies and counters are guarded.
     folder : of the run; the report of what was left out is written there.
     limit : steps in a row without a finite loss and gradient before the run stops.
+    processes : that make each step together, of the same loss and gradient norm, so that all decide alike; the first
+        writes the report. None where one process trains.
     """
 
-    def __init__(self, state: Guarded, folder: Path, limit: int) -> None:
-        self.state, self.folder, self.limit = state, folder, limit
+    def __init__(self, state: Guarded, folder: Path, limit: int, processes: Processes | None = None) -> None:
+        self.state, self.folder, self.limit, self.processes = state, folder, limit, processes
         self._buffers = BufferGuard(state.step)
         self._left_out: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
 
@@ -56,9 +59,12 @@ class NonFiniteGuard:
 
         Raises
         ------
-        StandoutError : `limit` steps in a row were skipped; names the step and the files of its batch.
+        StandoutError : `limit` steps in a row were skipped; names the step and the files of its batch, those of all
+            processes; or a process is lost.
         """
         state = self.state
+        if self.processes is not None:
+            files = self.processes.joined(files)
         self._buffers.restore()
         state.step.skip()
         state.skipped += 1
@@ -90,7 +96,8 @@ class NonFiniteGuard:
 
     def _stopped(self, step: int, files: Sequence[str]) -> StandoutError:
         report = self.folder / REPORT
-        atomic_write(report, json.dumps({"schema": 1, "steps": list(self._left_out)}, indent=1).encode() + b"\n")
+        if self.processes is None or self.processes.first:
+            atomic_write(report, json.dumps({"schema": 1, "steps": list(self._left_out)}, indent=1).encode() + b"\n")
         count = self.state.skipped_in_a_row
         steps = f"{count} steps in a row up to step {step}" if count > 1 else f"step {step}"
         return StandoutError(

@@ -207,7 +207,7 @@ class _Session:
                 atomic_write(run.folder / RECIPE, as_toml(recipe).encode())
             self._open_manifest(prints, changes, around, before)
         self.report = Report(run, recipe, self.state, self.batches, self.shown, self.warn)
-        self._guard = NonFiniteGuard(self.state, run.folder, recipe.training.nonfinite_limit)
+        self._guard = NonFiniteGuard(self.state, run.folder, recipe.training.nonfinite_limit, self.processes)
         self._contention = Contention(torch.get_num_threads() if self.device.type == "cpu" else 1, self.warn)
         limit = 60 * recipe.training.time_limit
         self._deadline = time.monotonic() + limit if limit else math.inf

@@ -104,8 +104,12 @@ class Processes:
         self._reduce(message)
         return bool(message.item() > 0)
 
-    def share(self, value: Value) -> Value:
-        """Return the first process's value, of what JSON can hold, in all.
+    def share(self, value: Value, source: int = 0) -> Value:
+        """Return one process's value, of what JSON can hold, in all.
+
+        Parameters
+        ----------
+        source : the number of that process.
 
         Raises
         ------
@@ -116,12 +120,21 @@ class Processes:
         text = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(self.device)
         length = torch.tensor([len(text)], device=self.device)
         with self._others():
-            torch.distributed.broadcast(length, 0)
-            if not self.first:
+            torch.distributed.broadcast(length, source)
+            if self.number != source:
                 text = torch.empty(int(length.item()), dtype=torch.uint8, device=self.device)
-            torch.distributed.broadcast(text, 0)
+            torch.distributed.broadcast(text, source)
         shared: Value = json.loads(bytes(text.cpu().tolist()))
         return shared
+
+    def joined(self, items: Sequence[Value]) -> list[Value]:
+        """Return the items of all processes, of what JSON can hold, in the processes' order; all must ask together.
+
+        Raises
+        ------
+        StandoutError : a process is lost.
+        """
+        return [item for number in range(self.count) for item in self.share(list(items), number)]
 
     def in_first(self, work: Callable[[], Value]) -> Value | None:
         """Do work in the first process alone, while the others wait; return its result there and None in these.
