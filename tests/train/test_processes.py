@@ -15,9 +15,10 @@ from test_run import last_state
 
 from conftest import SMALL, merged
 from standout import checkpoint
+from standout.cli import main
 from standout.errors import StandoutError
 from standout.losses.numerics import reduce, shared_count
-from standout.train.processes import Processes, check_parts
+from standout.train.processes import Processes, check_parts, launched
 from standout.train.recipe import as_tables, check_recipe
 
 SCRIPT = Path(__file__).with_name("one_of_many.py")
@@ -193,6 +194,28 @@ def test_a_batch_without_equal_parts_is_refused():
     with pytest.raises(StandoutError, match="a batch of 9 has no 2 equal parts") as caught:
         check_parts(9, 2)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"])
+def test_k01_a_count_of_processes_that_is_none_is_refused_by_its_variables_name(name, discs, tmp_path, monkeypatch):
+    monkeypatch.setenv(name, "abc")
+    words = ["train", str(discs), "--network", "tiny", "--size", "32", "--output", str(tmp_path / "run")]
+
+    with pytest.raises(StandoutError, match=f"environment variable holds no whole number: {name}=abc") as caught:
+        main.main(words, standalone_mode=False)
+
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_variable_called_rank_is_nothing_to_a_process_that_is_alone(monkeypatch):
+    monkeypatch.setenv("RANK", "major")
+    assert launched() == (0, 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(StandoutError, match="RANK=major"):
+        launched()
+    monkeypatch.setenv("RANK", "1")
+    assert launched() == (1, 2)
 
 
 def test_alone_nothing_is_sent():

@@ -1,8 +1,9 @@
 """One run in many processes: each makes its part of every batch, and all make the same step.
 
-`torchrun`, `accelerate launch`, `mpirun` and `srun` start the same command in each process; accelerate finds out which
-of them it was and joins the processes. In one message a step they average gradients, losses and running statistics;
-then all hold the same bits. The first process alone writes.
+`torchrun`, `accelerate launch` and `mpirun` start the same command in each process and say in its environment how many
+there are; accelerate joins them. On Slurm `srun` starts `torchrun` on each host; what it says itself is not read here.
+In one message a step the processes average gradients, losses and running statistics; then all hold the same bits. The
+first process alone writes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,30 @@ from standout.train.stop import StoppedError
 Value = TypeVar("Value")
 
 COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Where launchers say how many processes there are."""
+NUMBERS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+"""Where launchers say how many processes there are, and which of them this is, from 0."""
+
+
+def launched() -> tuple[int, int]:
+    """Return the number of this process and how many a launcher says there are; (0, 1) without one.
+
+    Raises
+    ------
+    StandoutError : exit code 2; names a variable that holds no whole number.
+    """
+    count = max(1, *map(_whole, COUNTS))
+    return (max(map(_whole, NUMBERS)), count) if count > 1 else (0, 1)
+
+
+def _whole(name: str) -> int:
+    text = os.environ.get(name, "")
+    try:
+        return int(text or 0)
+    except ValueError as error:
+        raise StandoutError(
+            "processes", "environment variable holds no whole number", f"{name}={text}",
+            "start with torchrun or accelerate launch, or unset it", exit_code=EXIT_USAGE,
+        ) from error  # fmt: skip
 
 
 class Processes:
@@ -44,14 +68,14 @@ class Processes:
 
     Raises
     ------
-    StandoutError : no such device, or the processes do not find each other.
+    StandoutError : no such device, or the processes do not find each other; as `launched`.
     """
 
     def __init__(self, device: str, minutes: float) -> None:
         self.number, self.count = 0, 1
-        launched = max(int(os.environ.get(name, "1") or "1") for name in COUNTS)
-        self.device = choose_device("cpu" if launched > 1 and device == "auto" else device)
-        if launched > 1:
+        _, asked = launched()
+        self.device = choose_device("cpu" if asked > 1 and device == "auto" else device)
+        if asked > 1:
             self._join(cpu=device == "cpu" or not torch.cuda.is_available(), minutes=minutes)
 
     def _join(self, *, cpu: bool, minutes: float) -> None:
