@@ -133,7 +133,7 @@ def train(
     keep_freed_memory()  # before torch starts its threads
 
     if dry_run:
-        return _estimate(checked, output, as_json)
+        return _estimate(checked, output, as_json, resume=resume, overrides=overrides, strict=strict_resume)
 
     from standout.train.loop import train as run_training
     from standout.train.show import chosen_display
@@ -172,10 +172,14 @@ def train(
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def _estimate(recipe: Any, output: str, as_json: bool) -> int:
+def _estimate(recipe: Any, output: str, as_json: bool, **going_on: Any) -> int:
     from standout.train.estimate import estimate
+    from standout.train.processes import launched
 
-    found = estimate(recipe, output, tell=lambda line: click.echo(line, err=True))
+    number, _ = launched()
+    if number > 0:  # of several processes, the first speaks
+        return 0
+    found = estimate(recipe, output, tell=lambda line: click.echo(line, err=True), **going_on)
     if as_json:
         click.echo(json.dumps({"schema": 1, "dry_run": True, "run": output, **found._asdict()}))
     else:

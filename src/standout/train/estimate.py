@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
+import os
 import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import torch
 
+from standout import checkpoint as checkpoints
+from standout.data.pairs import fingerprint
+from standout.errors import EXIT_USAGE, StandoutError
+from standout.files import disk_error
 from standout.shapes import Progress
 from standout.train.build import build_strategy, build_task, check_precision, choose_device
 from standout.train.optimise import training_mode
 from standout.train.parts import learn
 from standout.train.pictures import estimated_bytes, held_out_pictures, training_batches
 from standout.train.prepare import check_network, find_data, new_state, on_device, resolve_backbone
-from standout.train.processes import check_parts
+from standout.train.processes import check_parts, launched
 from standout.train.recipe import Recipe
+from standout.train.resume import check_settings, check_surroundings
+from standout.train.run import Run, surroundings
+from standout.train.saving import CHECKPOINTS_OF_SPACE
 from standout.train.validate import score
 
 STEPS = 5
@@ -30,10 +40,12 @@ SETTLING = 2
 
 
 class Estimate(NamedTuple):
-    """What a run will take.
+    """What a run will take, or what is left of one that goes on.
 
-    pictures, held_out, steps : of the whole run.
-    seconds_a_step, training_seconds, validation_seconds : measured on a few steps and one batch held out.
+    pictures, held_out : of the whole run.
+    steps, steps_done : that are left to make, and that are made.
+    seconds_a_step, training_seconds, validation_seconds : measured on a few steps and one batch held out;
+        of several processes on one's part of each batch, which waits for no other.
     memory_bytes : the most that the process, or the graphics card, had in use.
     checkpoint_bytes, disk_bytes, free_bytes : of one checkpoint, of the whole run's folder, and what its disk has.
     decoded_bytes : about what the decoded set takes in the cache, or on the device.
@@ -43,6 +55,7 @@ class Estimate(NamedTuple):
     pictures: int
     held_out: int
     steps: int
+    steps_done: int
     seconds_a_step: float
     training_seconds: float
     validation_seconds: float
@@ -56,8 +69,9 @@ class Estimate(NamedTuple):
 
     def lines(self, batch: int) -> list[str]:
         """Return the estimate in words."""
+        made = f" after {self.steps_done} that are made" if self.steps_done else ""
         return [
-            f"{self.pictures} pictures to train on, {self.held_out} held out; {self.steps} steps of {batch}",
+            f"{self.pictures} pictures to train on, {self.held_out} held out; {self.steps} steps of {batch}{made}",
             f"time: {_duration(self.training_seconds)} ({1000 * self.seconds_a_step:.0f} ms a step, "
             f"{batch / self.seconds_a_step:.1f} pictures/s) and {_duration(self.validation_seconds)} of validation",
             f"memory: {_size(self.memory_bytes)}; {self.parameters} parameters, {self.while_training} while training",
@@ -67,41 +81,68 @@ class Estimate(NamedTuple):
         ]
 
 
-def estimate(recipe: Recipe, output: str | Path, *, tell: Callable[[str], object]) -> Estimate:
+def estimate(
+    recipe: Recipe,
+    output: str | Path,
+    *,
+    tell: Callable[[str], object],
+    resume: bool = False,
+    overrides: Collection[str] = (),
+    strict: bool = False,
+) -> Estimate:
     """Make a few steps of a run, and return what the whole of it will take; nothing is written.
 
     Parameters
     ----------
     output : the folder that the run would have; it need not exist.
     tell : takes what the data show, and warnings.
+    resume, overrides, strict : as `standout.train.loop.train` takes them.
 
     Raises
     ------
-    StandoutError : what would stop the run before its first step.
+    StandoutError : what would stop the run before its first step, but for another run that holds the folder.
     """
-    training = recipe.training
+    training, run, (_, processes) = recipe.training, Run(Path(output)), launched()
     if training.threads:
         torch.set_num_threads(training.threads)
     device = choose_device(training.device)
+    if processes > 1 and device.type == "cuda":
+        device = torch.device("cuda", 0)  # the first process's
     check_precision(training.precision, device)
-    check_parts(training.batch, training.accumulation)
+    check_parts(training.batch, processes * training.accumulation)
     strategies = [build_strategy(entry, recipe.seed) for entry in recipe.strategies]
     task = build_task(recipe.task)
-    options, _ = resolve_backbone(recipe.network.options, recipe.network.backbone_weights)
+    options, backbone = resolve_backbone(recipe.network.options, recipe.network.backbone_weights, resume=resume)
     check_network(recipe.network.name, options)
-    # Without the cache, which would be written to.
-    recipe = msgspec.structs.replace(
-        recipe,
-        network=msgspec.structs.replace(recipe.network, options=options),
-        data=msgspec.structs.replace(recipe.data, cache="", resident="no"),
-    )
+    recipe = msgspec.structs.replace(recipe, network=msgspec.structs.replace(recipe.network, options=options))
+    place = _nearest_folder(run.folder, "--output")
+    if recipe.data.cache:
+        _nearest_folder(Path(recipe.data.cache), "--cache")
+    run.check_new(resume)
     pairs, held_out = find_data(
         recipe.data, split=recipe.validation.split, batch=training.batch, tell=tell, workers=training.workers
     )
+    found = _newest(run.checkpoints, tell) if resume else None
+    if found:
+        around = surroundings((), torch.get_num_threads(), str(device), processes)
+        check_surroundings(run.read_manifest(), around, strict=strict, warn=tell)
+        prints = {"network.backbone_weights": backbone, "data": fingerprint([*pairs, *held_out])}
+        check_settings(found.training, recipe, prints, overrides)
     state = new_state(
-        recipe, strategies, task, samples=len(pairs), backbone=recipe.network.backbone_weights, device=device
+        recipe,
+        strategies,
+        task,
+        samples=len(pairs),
+        backbone="" if found else recipe.network.backbone_weights,
+        device=device,
     )
-    batches = training_batches(recipe, pairs, views=state.step.views, device=device, warn=tell)
+    if found:
+        state.load(found.network, found.training["state"])
+    Run(place).check_space(CHECKPOINTS_OF_SPACE * state.bytes(), f"{CHECKPOINTS_OF_SPACE} checkpoints")
+    # Without the cache, which would be written to.
+    recipe = msgspec.structs.replace(recipe, data=msgspec.structs.replace(recipe.data, cache="", resident="no"))
+    steps_done, epochs_left = state.steps_done, training.epochs - state.epochs_done
+    batches = training_batches(recipe, pairs, views=state.step.views, device=device, warn=tell, part=(0, processes))
     training_mode(state.step, freeze_batch_norm=training.freeze_batch_norm)
     precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=training.precision == "bfloat16")
     seconds = []
@@ -122,16 +163,14 @@ def estimate(recipe: Recipe, output: str | Path, *, tell: Callable[[str], object
     a_step = statistics.median(seconds[SETTLING:] or seconds)
     checkpoint = state.bytes()
     model = sum(tensor.numel() * tensor.element_size() for tensor in state.network_tensors().values())
-    place = Path(output)
-    while not place.exists():
-        place = place.parent
     return Estimate(
         pictures=len(pairs),
         held_out=len(held_out),
-        steps=steps,
+        steps=steps - steps_done,
+        steps_done=steps_done,
         seconds_a_step=a_step,
-        training_seconds=a_step * steps,
-        validation_seconds=_validation_seconds(recipe, held_out, state, device, tell),
+        training_seconds=a_step * (steps - steps_done),
+        validation_seconds=_validation_seconds(recipe, held_out, state, device, tell) * (epochs_left + 3),
         memory_bytes=_peak_memory(device),
         checkpoint_bytes=checkpoint,
         # The newest, the best and the one that was best before, and the one that is being written.
@@ -143,15 +182,51 @@ def estimate(recipe: Recipe, output: str | Path, *, tell: Callable[[str], object
     )
 
 
+def _nearest_folder(folder: Path, option: str) -> Path:
+    """Return the folder, or the nearest above it that exists, in which it could be made.
+
+    Raises
+    ------
+    StandoutError : a file is in the way (exit code 2), or the system would not let it be made.
+    """
+    place = folder
+    try:
+        while True:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                place.lstat()
+                break
+            place = place.parent
+        if not place.is_dir():
+            what, how = "a file stands where a folder is needed", f"choose another {option}"
+            raise StandoutError("not-a-folder", what, place, how, exit_code=EXIT_USAGE)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return place
+
+
+def _newest(folder: Path, tell: Callable[[str], object]) -> checkpoints.Checkpoint | None:
+    """Return the checkpoint that a run would go on from, and leave damaged ones where they are."""
+    for path in reversed(checkpoints.listed(folder)):
+        try:
+            return checkpoints.load(path)
+        except StandoutError as error:
+            if error.code != "checkpoint-damaged":
+                raise
+            tell(f"checkpoint damaged, the run would use the previous one: {error.where}")
+    return None
+
+
 def _validation_seconds(recipe: Recipe, pairs: Any, state: Any, device: torch.device, tell: Any) -> float:
-    """Return what all validations take: one an epoch, and three at the end."""
+    """Return what one validation takes; there is one an epoch, and three at the end."""
     some = pairs[: recipe.training.batch]
     if not some:
         return 0.0
     pictures = held_out_pictures(recipe, some, device=device, warn=tell, between=lambda: None)
     began = time.perf_counter()
     score(state.step.network, pictures, weighted=recipe.validation.score == "weighted_f")
-    return (time.perf_counter() - began) / len(some) * len(pairs) * (recipe.training.epochs + 3)
+    return (time.perf_counter() - began) / len(some) * len(pairs)
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -52,19 +52,28 @@ class Run:
 
         Raises
         ------
-        StandoutError : exit code 2, the folder holds a run and `resume` is false.
+        StandoutError : as `check_new`.
         """
         if not self.writes:
             return
+        self.check_new(resume)
+        remove_leftovers(self.folder)
+        checkpoints.remove_partial(self.checkpoints)
+        if self.checkpoints.is_dir():
+            remove_leftovers(self.checkpoints)
+
+    def check_new(self, resume: bool) -> None:
+        """Refuse a folder that holds a run already, unless it shall go on; nothing is written.
+
+        Raises
+        ------
+        StandoutError : exit code 2, the folder holds a run and `resume` is false.
+        """
         if not resume and ((self.folder / RECIPE).exists() or checkpoints.listed(self.checkpoints)):
             raise StandoutError(
                 "run-exists", "folder holds a run already", self.folder, "pass --resume or another --output",
                 exit_code=EXIT_USAGE,
             )  # fmt: skip
-        remove_leftovers(self.folder)
-        checkpoints.remove_partial(self.checkpoints)
-        if self.checkpoints.is_dir():
-            remove_leftovers(self.checkpoints)
 
     def save(self, step: int, network: Mapping[str, Any], training: Mapping[str, Any], best: Sequence[str]) -> None:
         """Commit a checkpoint, name it as the last, and let go of older ones.
