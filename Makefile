@@ -31,7 +31,7 @@ reliability: .venv/installed
 
 # Networks of other libraries, in an environment of its own: several GB where torch is its build with CUDA.
 interop: .venv-interop/installed
-	.venv-interop/bin/python -m pytest tests/interop tests/networks/test_bridges.py
+	STANDOUT_INTEROP=required .venv-interop/bin/python -m pytest tests/interop tests/networks/test_bridges.py
 
 .venv-interop/installed: pyproject.toml constraints.txt locked.txt
 	$(PYTHON) -m venv .venv-interop

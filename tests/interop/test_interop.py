@@ -1,26 +1,21 @@
 """Every strategy on real networks of timm and segmentation_models_pytorch; `make interop` installs these."""
 
-import warnings
-
 import pytest
 import torch
 from every_strategy import EVERY, learns_by_every_strategy
+from other_library import other_library
 
 from standout.networks import FusionNet, adapt
 
 
 @pytest.fixture(scope="module")
 def timm():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("timm")
+    return other_library("timm")
 
 
 @pytest.fixture(scope="module")
 def smp():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("segmentation_models_pytorch")
+    return other_library("segmentation_models_pytorch")
 
 
 TIMM = {

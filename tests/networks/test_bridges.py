@@ -2,11 +2,11 @@
 
 import itertools
 import types
-import warnings
 
 import pytest
 import torch
 from every_strategy import EVERY, learns_by_every_strategy
+from other_library import other_library
 from torch import nn
 
 from standout.distill import Pyramid
@@ -143,9 +143,7 @@ def test_a_plain_module_takes_all_strategies_but_the_pyramid():
 
 @pytest.fixture(scope="module")
 def transformers():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what other libraries say to each other when they are imported
-        return pytest.importorskip("transformers")
+    return other_library("transformers")
 
 
 def segformer(transformers):
