@@ -19,11 +19,12 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The long fault figures: about an hour on an idle core; their results are kept under docs/results.
+# The long fault figures, on generated pictures: an hour and more on an idle core; their results are kept under docs/results.
 reliability: .venv/installed
 	$(BIN)/python benchmarks/mutate_pictures.py --pictures 2000 --masks 500
 	$(BIN)/python benchmarks/damage_checkpoints.py --flips 200 --refusals 20
 	$(BIN)/python benchmarks/kill_training.py --kills 100
+	$(BIN)/python benchmarks/kill_lifelong.py --kills 26
 	$(BIN)/python benchmarks/deep_properties.py
 	$(BIN)/python benchmarks/folder_memory.py --files 100000
 	$(BIN)/python benchmarks/results_page.py
