@@ -26,6 +26,7 @@ EVERY_STRATEGY = {
         {"name": "dynamic_dropout", "capability": "validation", "inner": {"name": "non_negative_feedback"}}
     ],
     "label_smoothing": [{"name": "label_smoothing"}],
+    "attention_map": [{"name": "attention_map"}],
 }
 
 
@@ -59,7 +60,9 @@ def stop_after(monkeypatch, steps, number=signal.SIGTERM):
 
 @pytest.mark.parametrize("name", EVERY_STRATEGY)
 def test_t01_a_run_stopped_anywhere_ends_bit_equal_with_each_strategy(name, small, warnings_of, tmp_path, monkeypatch):
-    recipe = small(strategies=EVERY_STRATEGY[name], augmentation={"rotation": 10, "brightness": 0.2, "sizes": [32, 64]})
+    network = {"name": "cascade_tiny" if name == "attention_map" else "tiny"}
+    augmentation = {"rotation": 10, "brightness": 0.2, "sizes": [32, 64]}
+    recipe = small(network=network, strategies=EVERY_STRATEGY[name], augmentation=augmentation)
     warnings_of(recipe, tmp_path / "whole")
     for steps in (3, 5):
         with monkeypatch.context() as patch:
