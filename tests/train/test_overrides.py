@@ -115,3 +115,9 @@ def test_t12_scores_of_another_measure_are_not_compared(stopped, small, warnings
     _, warned = warnings_of(recipe, stopped, resume=True, overrides=["validation"])
     assert warned == ["begun anew under the changed settings: the best epoch"]
     assert counters(stopped)["best"]["epoch"] == 2
+
+
+def test_k09_an_override_of_no_setting_is_refused_with_the_nearest(stopped, small, warnings_of):
+    with pytest.raises(StandoutError, match="optimiser") as caught:
+        warnings_of(small(), stopped, resume=True, overrides=["optimizer.rate"])
+    assert caught.value.exit_code == 2

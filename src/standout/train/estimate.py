@@ -127,7 +127,7 @@ def estimate(
         around = surroundings((), torch.get_num_threads(), str(device), processes)
         check_surroundings(run.read_manifest(), around, strict=strict, warn=tell)
         prints = {"network.backbone_weights": backbone, "data": fingerprint([*pairs, *held_out])}
-        check_settings(found.training, recipe, prints, overrides)
+        changes = check_settings(found.training, recipe, prints, overrides)
     state = new_state(
         recipe,
         strategies,
@@ -137,7 +137,8 @@ def estimate(
         device=device,
     )
     if found:
-        state.load(found.network, found.training["state"])
+        for anew in state.load(found.network, found.training["state"], [change["field"] for change in changes]):
+            tell(f"begun anew under the changed settings: {anew}")
     Run(place).check_space(CHECKPOINTS_OF_SPACE * state.bytes(), f"{CHECKPOINTS_OF_SPACE} checkpoints")
     # Without the cache, which would be written to.
     recipe = msgspec.structs.replace(recipe, data=msgspec.structs.replace(recipe.data, cache="", resident="no"))
@@ -146,7 +147,7 @@ def estimate(
     training_mode(state.step, freeze_batch_norm=training.freeze_batch_norm)
     precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=training.precision == "bfloat16")
     seconds = []
-    steps = len(batches) * training.epochs
+    steps = state.epoch_began + len(batches) * epochs_left
     began = time.perf_counter()
     for number, batch in zip(range(STEPS), batches.epoch(0), strict=False):
         progress = Progress(number, steps, 0, training.epochs)

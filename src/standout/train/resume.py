@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 from standout.errors import EXIT_USAGE, StandoutError
-from standout.train.recipe import FREE, check_recipe, differences
+from standout.names import unknown
+from standout.train.recipe import FREE, as_tables, check_recipe, differences, leaves
 
 
 def check_settings(
@@ -32,9 +33,16 @@ def check_settings(
 
     Raises
     ------
-    StandoutError : exit code 2; names the first field that differs, with its old and new value.
+    StandoutError : exit code 2; names the first field that differs, with its old and new value; or an override that
+        is no setting, with the nearest.
     """
-    changes = differences(check(stored["recipe"]), recipe)
+    before = check(stored["recipe"])
+    known = {*leaves(as_tables(before)), *leaves(as_tables(recipe)), *fingerprints}
+    known |= {field.rpartition(".")[0] for field in known if "." in field}
+    for name in overrides:
+        if name not in known:
+            raise unknown("setting", name, sorted(known))
+    changes = differences(before, recipe)
     changed = {field: values for field, values in changes.items() if field not in free}
     for field, new in fingerprints.items():
         old = stored["fingerprints"].get(field, "")
