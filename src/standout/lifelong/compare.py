@@ -10,7 +10,7 @@ from typing import Any
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import atomic_write
 from standout.lifelong.measures import CONVENTIONS, AccuracyMatrix
-from standout.lifelong.methods import METHODS
+from standout.lifelong.methods import METHODS, chosen_options, with_defaults
 from standout.lifelong.recipe import FREE
 from standout.lifelong.results import read_results
 from standout.lifelong.sheet import score_sheet
@@ -114,9 +114,9 @@ class Compared:
 def labelled(runs: Sequence[str]) -> dict[str, list[str]]:
     """Return the runs by label: what stands before `=`, or else what the run's recipe is.
 
-    That is the method with its options, the memory where there is one, the recogniser where it is not the method's
-    own, and every other setting in which runs of the same words differ: only seeds and orders are averaged over. Runs
-    that met other experiences stand apart by the stream's folder.
+    That is the method with the options that are not its defaults, the memory where there is one, the recogniser where
+    it is not the method's own, and every other setting in which runs of the same words differ: only seeds and orders
+    are averaged over. Runs that met other experiences stand apart by the stream's folder.
 
     Raises
     ------
@@ -130,7 +130,8 @@ def labelled(runs: Sequence[str]) -> dict[str, list[str]]:
         settings: dict[str, Any] = {}
         if not equals or Path(given).exists():
             document = read_results(given)[1]
-            recipe = document["recipe"]
+            # Runs that were stored before options were written out are of the same settings as those with them.
+            recipe = {**document["recipe"], "method": with_defaults(document["recipe"]["method"])}
             label, folder, settings = _label(recipe), given, _settings(recipe)
             recipes.setdefault(label, []).append(settings)
             streams.setdefault(label, set()).add(frozenset(document["experiences"]))
@@ -164,8 +165,8 @@ def _unlike(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _label(recipe: Mapping[str, Any]) -> str:
-    method, name = dict(recipe["method"]), recipe["method"]["name"]
-    options = ", ".join(f"{key}={value}" for key, value in method.items() if key != "name")
+    name = recipe["method"]["name"]
+    options = ", ".join(f"{key}={value}" for key, value in chosen_options(recipe["method"]).items())
     words = [f"{name}({options})" if options else name]
     own = METHODS[name].recogniser if name in METHODS else ""
     if recipe["network"]["name"] != own:

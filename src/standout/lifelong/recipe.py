@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, field
 
 from standout.errors import EXIT_USAGE, StandoutError
+from standout.lifelong.methods import with_defaults
 from standout.train.recipe import Count, Fraction, NotNegative, ScheduleTable, Share, Side, Table, check_tables
 
 Whole = Annotated[int, Meta(ge=0)]
@@ -148,7 +150,7 @@ met is compared by its fingerprints."""
 
 
 def check_lifelong(tables: Mapping[str, Any]) -> LifelongRecipe:
-    """Return the recipe that the tables hold, with every default filled in.
+    """Return the recipe that the tables hold, with every default filled in, the method's options' too.
 
     Raises
     ------
@@ -162,4 +164,4 @@ def check_lifelong(tables: Mapping[str, Any]) -> LifelongRecipe:
         raise StandoutError(
             "recipe-value", "recipe has a method without a name", "method", 'add name = "sdkd"', exit_code=EXIT_USAGE
         )
-    return recipe
+    return msgspec.structs.replace(recipe, method=with_defaults(recipe.method))

@@ -58,9 +58,7 @@ def build_method(entry: Mapping[str, Any]) -> Method:
     name = entry["name"]
     if name not in METHODS:
         raise unknown("method", name, METHODS)
-    kind = find({name: METHODS[name].place}, name, "method")
-    fixed = METHODS[name].options
-    known = {key: one for key, one in inspect.signature(kind).parameters.items() if key not in fixed}
+    kind, fixed, known = _class_of(name), METHODS[name].options, _parameters(name)
     options = {key: value for key, value in entry.items() if key != "name"}
     for key in options:
         if key not in known:
@@ -74,6 +72,32 @@ def build_method(entry: Mapping[str, Any]) -> Method:
             "option-value", f"{name} refuses its options", error, "mend the option", exit_code=EXIT_USAGE
         ) from error
     return method
+
+
+def with_defaults(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's entry with the default of every option that it leaves open, so that it can be stored whole.
+
+    An option whose default is None follows from the others (`ft_planes` from `ft_on`) and stays open: TOML has no word
+    for it. What the method's name fixes is no option. An entry of an unknown method is returned as it is.
+    """
+    known = _parameters(entry["name"]) if entry["name"] in METHODS else {}
+    return {**{key: one.default for key, one in known.items() if one.default is not None}, **entry}
+
+
+def chosen_options(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options in which a recipe's entry differs from its method's defaults."""
+    plain = with_defaults({"name": entry["name"]})
+    return {key: value for key, value in entry.items() if key not in plain or plain[key] != value}
+
+
+def _class_of(name: str) -> Any:
+    return find({name: METHODS[name].place}, name, "method")
+
+
+def _parameters(name: str) -> dict[str, inspect.Parameter]:
+    """Return a method's options; those that its name fixes are none."""
+    every = inspect.signature(_class_of(name)).parameters
+    return {key: one for key, one in every.items() if key not in METHODS[name].options}
 
 
 def _check_kind(key: str, value: Any, annotation: str) -> None:
