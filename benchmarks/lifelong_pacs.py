@@ -172,11 +172,17 @@ def is_whole(folder: Path) -> bool:
 
 
 def norm_ratios(folder: Path) -> dict[str, list[float]]:
-    """Return for each term the quartiles of its gradient's norm beside the task's."""
+    """Return for each term the quartiles of its gradient's norm beside the task's.
+
+    The first step of an experience, which earlier versions logged, is left out: a student still is its teacher there.
+    """
     ratios: dict[str, list[float]] = {}
+    begun = 0  # the number that the step before an experience has
     for line in Ledger(folder / "metrics.jsonl").read():
+        if line["kind"] == "experience":
+            begun = line["step"]
         norms = line.get("norms") or {}
-        if norms.get("task"):
+        if norms.get("task") and line["step"] > begun + 1:
             for name, norm in norms.items():
                 if name != "task" and norm is not None:
                     ratios.setdefault(name, []).append(norm / norms["task"])

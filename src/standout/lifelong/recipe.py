@@ -100,7 +100,8 @@ class LifelongTraining(Table, frozen=True):
     freeze_batch_norm : from which experience on batch norms keep their statistics and normalise by them: "never",
         "after_first" or "always". Their scales still learn. Statistics that follow each experience are those of the
         last one when a picture of an earlier one comes.
-    ratio_steps : every so many steps the gradient norm of each term is logged; 0 is never.
+    ratio_steps : every so many steps of an experience the gradient norm of each term is logged, every quarter of a
+        shorter one, and not at its first step; 0 is never.
     cache_mebibytes : decoded pictures kept in memory, of the present experience and, as much again, of the tests.
     nonfinite_limit, workers, threads, device, save_steps, save_minutes, keep, log_steps : as in a training recipe.
     """

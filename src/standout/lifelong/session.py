@@ -49,6 +49,19 @@ KEPT_FROM = {"never": math.inf, "after_first": 1, "always": 0}
 """From which experience on batch norms keep their statistics."""
 
 
+def ratios_due(step: int, steps: int, every: int) -> bool:
+    """Whether gradient norms are logged at a step of an experience, counted from 0: some in a short experience too.
+
+    Never at the first one: there a student still is its teacher, and soft targets have no gradient.
+
+    Parameters
+    ----------
+    steps : of the experience.
+    every : the most steps from one to the next; 0 is never.
+    """
+    return every > 0 and step > 0 and step % min(every, max(1, steps // 4)) == 0
+
+
 class Learnt(NamedTuple):
     """How a run ended.
 
@@ -213,7 +226,7 @@ class Session:
         guard.before()
         terms: dict[str, torch.Tensor] = state.step(batch)
         norms = {}
-        if training.ratio_steps and len(terms) > 1 and state.steps_here % training.ratio_steps == 0:
+        if len(terms) > 1 and ratios_due(state.steps_here, progress.steps, training.ratio_steps):
             norms = gradient_norms(terms, [p for p in state.network.parameters() if p.requires_grad])
         total = torch.stack(list(terms.values())).sum()
         total.backward()  # type: ignore[no-untyped-call]
