@@ -156,6 +156,37 @@ def test_si_integrates_the_tasks_gradient_along_the_path_without_its_own():
     assert term.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_si_counts_a_new_rows_way_from_where_the_row_began():
+    method = build_method({"name": "si", "weight": 0.7, "damping": 0.2})
+    network = recogniser()
+    method.freeze(network, 0)
+    step(network, method, batch_of(seed=1))
+    method.end(network, meeting([]))
+    held = method.importance["classifier.weight"].clone()
+    network.grow(["d"], seed=1)
+    network.double()
+    method.freeze(network, 1)
+    start = network.classifier.weight.detach().clone()
+    path = torch.zeros_like(start)
+    for seed in (2, 3):
+        if seed == 3:  # a kill between the two steps
+            state = copy.deepcopy(method.state())
+            method = build_method({"name": "si", "weight": 0.7, "damping": 0.2})
+            method.load(state, network)
+            method.freeze(network, 1)
+        before = network.classifier.weight.detach().clone()
+        gradient = step(network, method, batch_of(seed=seed, classes=4))[-2]
+        path -= gradient * (network.classifier.weight.detach() - before)
+    assert method.importance["classifier.weight"].shape[0] == 3  # until the end a new row is held by nothing
+    method.end(network, meeting([], number=1))
+
+    way = network.classifier.weight.detach() - start
+    expected = (path / (way**2 + 0.2)).clamp(min=0)
+    expected[:3] += held
+    assert (start[3].abs() > 0.01).any()  # the way from 0 is another one
+    torch.testing.assert_close(method.importance["classifier.weight"], expected, rtol=1e-5, atol=1e-12)
+
+
 def test_derpp_matches_the_scores_that_were_remembered_on_the_classes_of_then():
     method = build_method({"name": "derpp", "alpha": 0.25, "beta": 2.0})
     scores = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))

@@ -28,7 +28,10 @@ def drift(network: Recogniser, importance: Mapping[str, Tensor], anchor: Mapping
     Rows of the classifier that came after the anchor have no importance.
     """
     weights = dict(network.named_parameters())
-    parts = [(held * (weights[name][: len(held)] - anchor[name]).square()).sum() for name, held in importance.items()]
+    parts = [
+        (held * (weights[name][: len(held)] - anchor[name][: len(held)]).square()).sum()
+        for name, held in importance.items()
+    ]
     return torch.stack(parts).sum()
 
 

@@ -43,8 +43,11 @@ class SynapticIntelligence(Method):
         """Take notice of where the weights are; their path begins, or goes on, here."""
         self.path = self.path or zeros(network)
         self._before = anchored(network)
-        if not self.anchor:
-            self.anchor = anchored(network)
+        self.anchor = self.anchor or anchored(network)
+        for name, now in self._before.items():
+            old = self.anchor[name]
+            if len(old) < len(now):  # a row that has come since is held by nothing yet, but its way too begins here
+                self.anchor[name] = torch.cat([old, now[len(old) :]])
 
     def terms(self, network: Recogniser, seen: Recognised, batch: Labelled) -> dict[str, Tensor]:
         """Return `consolidation`."""
@@ -61,8 +64,9 @@ class SynapticIntelligence(Method):
                 gradient = weight.grad
                 if name in self.importance:
                     held = self.importance[name]
+                    way = before[: len(held)] - self.anchor[name][: len(held)]
                     gradient = gradient.clone()
-                    gradient[: len(held)] -= 2 * self.weight * held * (before[: len(held)] - self.anchor[name])
+                    gradient[: len(held)] -= 2 * self.weight * held * way
                 self.path[name] -= gradient * (weight - before)
             before.copy_(weight)
 
@@ -72,9 +76,7 @@ class SynapticIntelligence(Method):
         importance = grown(self.importance, network)
         weights = dict(network.named_parameters())
         for name, brought in self.path.items():
-            old = self.anchor[name]
-            way = weights[name].detach().clone()
-            way[: len(old)] -= old
+            way = weights[name].detach() - self.anchor[name]
             importance[name] += (brought / (way.square() + self.damping)).clamp_min(0)
         self.importance, self.anchor = importance, anchored(network)
         self.path, self._before = {}, {}
