@@ -14,7 +14,6 @@ Writes docs/results/lifelong_cost.json.
 from __future__ import annotations
 
 import argparse
-import resource
 import shlex
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from standout.lifelong.methods.method import Meeting
 from standout.lifelong.pictures import Labelled
 from standout.lifelong.results import inference_milliseconds
 from standout.lifelong.state import Lesson
+from standout.peak import peak_memory
 from standout.train.allocator import keep_freed_memory
 
 OUTPUT = RESULTS / "lifelong_cost.json"
@@ -90,7 +90,7 @@ def alone(name: str, settings: argparse.Namespace) -> None:
     learner = Learner(name, settings.size, settings.batch)
     for _ in range(3):
         learner.learn()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print((peak_memory() or 0) / 2**20)
 
 
 def peak(name: str, settings: argparse.Namespace) -> float:

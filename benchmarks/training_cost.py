@@ -42,6 +42,7 @@ from standout.data.cache import DecodedCache
 from standout.data.pairs import find_pairs
 from standout.networks import build_network, cost
 from standout.networks.network import Network
+from standout.peak import peak_memory
 from standout.shapes import Batch, Maps, Progress
 from standout.train.allocator import keep_freed_memory
 from standout.train.build import build_strategy, build_task
@@ -257,7 +258,7 @@ def read(settings: argparse.Namespace) -> None:
                 after = _steps(learner, itertools.repeat(kept))
                 shares[way].append((before + after) / 2 / with_pictures)
                 in_memory += [before / TIMED, after / TIMED]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = (peak_memory() or 0) / 2**20
     print(
         json.dumps(
             [
@@ -329,13 +330,12 @@ def alone(settings: argparse.Namespace) -> None:
     torch.set_num_threads(settings.threads)
     learner, batch = Learner(NETWORKS[0], settings.alone, settings.batch), made_batch(settings.size, settings.batch)
     taken = [learner.learn(batch) for _ in range(settings.rounds + 2)][2:]
-    used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
             {
                 "milliseconds": 1000 * statistics.median(taken),
-                "page_faults": used.ru_minflt,
-                "peak_mebibytes": used.ru_maxrss / 1024,
+                "page_faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt,
+                "peak_mebibytes": (peak_memory() or 0) / 2**20,
             }
         )
     )
@@ -364,7 +364,6 @@ def main() -> None:
     if settings.reading_only:
         print(json.dumps(reading(settings), indent=1))
         return
-    # First of all: a process that is started reports its parent's peak memory where that is higher than its own.
     kept = memory_kept(settings)
     read_rows = reading(settings) if settings.data else []
     keep_freed_memory()
@@ -382,7 +381,7 @@ def main() -> None:
     )
     if settings.data:
         document["reading"] = read_rows
-    document["peak_mebibytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    document["peak_mebibytes"] = round((peak_memory() or 0) / 2**20)
     print(json.dumps(document, indent=1))
     keep(settings.output, document)
 

@@ -101,8 +101,8 @@ def test_c01_only_weights_parses_model_files():
 
 WRITING = frozenset("wax+")
 # Checkpoints are folders: put together under a temporary name before their one rename, moved aside when damaged.
-# What is written in `lifelong/peak.py` is a word to the system, no result.
-MAY_OPEN = {"files.py", "checkpoint.py", "lifelong/peak.py"}
+# What is written in `peak.py` is a word to the system, no result.
+MAY_OPEN = {"files.py", "checkpoint.py", "peak.py"}
 MAY_RENAME = {"files.py", "checkpoint.py"}
 
 

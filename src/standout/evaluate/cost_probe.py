@@ -6,12 +6,12 @@ import json
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from standout.errors import StandoutError
 from standout.images import read_image
+from standout.peak import peak_memory
 from standout.predict import Segmenter
 
 ROUNDS, UNCOUNTED = 15, 3
@@ -34,22 +34,9 @@ def measure(path: str) -> dict[str, float | int | None]:
             seconds.append(after - before)
         if after - began > MOST_SECONDS and len(seconds) >= UNCOUNTED:
             break
-    return {"size": model.size, "milliseconds": 1000 * statistics.median(seconds), "megabytes": _most_megabytes()}
-
-
-def _most_megabytes() -> float | None:
-    """Return the most memory that this process has held, in 10^6 bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not getrusage: there Linux counts what the parent held before this program was loaded.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used * (1 if sys.platform == "darwin" else 1024) / 1e6
+    most = peak_memory()
+    megabytes = None if most is None else most / 1e6
+    return {"size": model.size, "milliseconds": 1000 * statistics.median(seconds), "megabytes": megabytes}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from standout.lifelong.memory import Kept
 from standout.lifelong.methods.method import Meeting
 from standout.lifelong.model import write_recogniser
 from standout.lifelong.network import Recogniser
-from standout.lifelong.peak import forget_peak_memory, peak_memory
 from standout.lifelong.pictures import Labelled, Reader, Wanted, chunks, shuffled
 from standout.lifelong.prepare import gradient_norms, named, on_device
 from standout.lifelong.recipe import LifelongRecipe
@@ -34,6 +33,7 @@ from standout.lifelong.results import (
 )
 from standout.lifelong.state import LearnerState
 from standout.lifelong.streams import Example, Experience, Stream
+from standout.peak import forget_peak_memory, peak_memory
 from standout.shapes import Progress
 from standout.train.guard import NonFiniteGuard
 from standout.train.optimise import clip_gradients, set_rates, training_mode

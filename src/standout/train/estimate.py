@@ -8,7 +8,6 @@ import functools
 import os
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -21,6 +20,7 @@ from standout import checkpoint as checkpoints
 from standout.data.pairs import fingerprint
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import disk_error
+from standout.peak import peak_memory
 from standout.shapes import Progress
 from standout.train.build import build_strategy, build_task, check_precision, choose_device
 from standout.train.optimise import training_mode
@@ -233,13 +233,7 @@ def _validation_seconds(recipe: Recipe, pairs: Any, state: Any, device: torch.de
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:  # Windows keeps no such account
-        return 0
-    # Linux counts kibibytes, macOS bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_memory() or 0  # where the system keeps no such account
 
 
 def _duration(seconds: float) -> str:
