@@ -68,6 +68,22 @@ def test_a_run_that_was_stored_without_options_goes_on(growing, tmp_path, monkey
     assert stored_tables(run)["method"] == {"name": "lwf", "temperature": 2.0, "weight": 1.0}
 
 
+def test_the_flatten_head_is_made_for_the_size_of_the_views(three, tmp_path):
+    network = {"name": "sdkd_tiny", "options": {"head": "flatten"}}
+    settings = settings_for("naive", network=network, training={"epochs": 1, "size": 64})
+    other = {**settings, "network": {"name": "sdkd_tiny", "options": {"head": "flatten", "size": 224}}}
+    with pytest.raises(
+        StandoutError, match=r"size=224, training\.size=64; leave network\.options\.size out"
+    ) as refused:
+        learn(three, "naive", tmp_path / "other", settings=other)
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "other").exists()
+
+    learnt = learn(three, "naive", tmp_path / "run", settings=settings)
+    assert learnt.network.options["size"] == 64
+    assert stored_tables(tmp_path / "run")["network"]["options"]["size"] == 64
+
+
 def test_runs_with_and_without_written_defaults_are_of_one_setting(three, tmp_path):
     settings = settings_for("lwf", **SHORT)
     for name, method in (("a", "lwf"), ("b", {"name": "lwf", "weight": 1.0}), ("c", {"name": "lwf", "weight": 2.0})):

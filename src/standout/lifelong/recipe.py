@@ -41,7 +41,7 @@ class RecogniserTable(Table, frozen=True):
     name : of `standout.lifelong.RECOGNISERS`; "" takes the method's own.
     pretrained : a safetensors file of MobileNetV2; "" starts from random weights.
     sal_weights : run or model file of a cascade that `standout train` made, for the option sal_init = "sod".
-    options : of the recogniser.
+    options : of the recogniser. For the head "flatten" `size` is `training.size`, and may be left out.
     """
 
     name: str = ""
@@ -155,7 +155,8 @@ def check_lifelong(tables: Mapping[str, Any]) -> LifelongRecipe:
 
     Raises
     ------
-    StandoutError : exit code 2, an unknown key (with the nearest), a value of the wrong type or out of range.
+    StandoutError : exit code 2, an unknown key (with the nearest), a value of the wrong type or out of range, or a
+        size of the recogniser that is not that of its views.
     """
     tables = {"method": {"name": "sdkd"}, **tables}
     if "schedule" in tables:
@@ -165,4 +166,24 @@ def check_lifelong(tables: Mapping[str, Any]) -> LifelongRecipe:
         raise StandoutError(
             "recipe-value", "recipe has a method without a name", "method", 'add name = "sdkd"', exit_code=EXIT_USAGE
         )
-    return msgspec.structs.replace(recipe, method=with_defaults(recipe.method))
+    return msgspec.structs.replace(recipe, method=with_defaults(recipe.method), network=_sized(recipe))
+
+
+def _sized(recipe: LifelongRecipe) -> RecogniserTable:
+    """Return the recogniser's table; the head "flatten", which takes one size of picture alone, gets the views' own.
+
+    Raises
+    ------
+    StandoutError : exit code 2; another size is stated for it.
+    """
+    table, side = recipe.network, recipe.training.size
+    if table.options.get("head") != "flatten":
+        return table
+    size = table.options.get("size", side)
+    if size != side:
+        raise StandoutError(
+            "option-value", "head flatten is made for another size than training has",
+            f"network.options.size={size}, training.size={side}", "leave network.options.size out",
+            exit_code=EXIT_USAGE,
+        )  # fmt: skip
+    return msgspec.structs.replace(table, options={**table.options, "size": size})
