@@ -163,6 +163,24 @@ def test_openloris_without_a_test_part_is_split_and_said(tmp_path):
     assert "neighbouring frames" in stream.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("parts", "tested", "notes"),
+    [
+        (("train", "validation"), "validation", ("folder validation is tested on",)),
+        (("train", "val"), "val", ("folder val is tested on",)),
+        (("train", "test", "validation"), "test", ("folder test is tested on, validation left out",)),
+    ],
+)
+def test_openloris_is_tested_on_its_validation_part_where_there_is_no_test(parts, tested, notes, tmp_path):
+    stream = openloris_stream(openloris(tmp_path, parts=parts))
+
+    assert stream.notes == notes
+    for experience in stream.experiences:
+        assert len(experience.training) == len(experience.test) == 3 * 2 * 2
+        assert all("train" in e.path.parts for e in experience.training)
+        assert all(tested in e.path.parts for e in experience.test)
+
+
 def test_openloris_names_the_segment_that_is_missing(tmp_path):
     root = openloris(tmp_path)
     shutil.rmtree(root / "test" / "pixel" / "segment7")

@@ -23,6 +23,8 @@ from standout.names import unknown
 
 FACTORS = ("illumination", "occlusion", "pixel", "clutter")
 """OpenLORIS-Object's, in the order of its sequence; `pixel` is the object's size in pixels."""
+HELD_OUT_PARTS = ("test", "validation", "val")
+"""Names of the part to be tested on; the first one that is there is taken."""
 LEVELS = 3
 SEGMENTS = 9
 CORE50_TEST_SESSIONS = (3, 7, 10)
@@ -34,13 +36,14 @@ _SESSION, _OBJECT = re.compile(r"s(\d{1,2})"), re.compile(r"o(\d{1,2})")
 def openloris_stream(root: str | Path, *, factor: str = "", test_share: float = TEST_SHARE) -> Stream:
     """Return a stream of OpenLORIS-Object (Q. She et al., ICRA 2020): PART/FACTOR/segmentN/OBJECT/pictures.
 
-    PART is `train` or `test`; N counts 9 segments, three of each level of difficulty.
+    PART is `train` or `test`; where there is no `test`, `validation` or `val` is tested on. N counts 9 segments, three
+    of each level of difficulty.
 
     Parameters
     ----------
     factor : "" gives the sequence of 12 experiences, three levels of each factor, as the data set's documentation
         describes it; a factor's name gives that factor's 9 segments.
-    test_share : held out by hash, where the tree has no `test`.
+    test_share : held out by hash, where the tree has no part to be tested on.
 
     Raises
     ------
@@ -53,7 +56,8 @@ def openloris_stream(root: str | Path, *, factor: str = "", test_share: float = 
     if "train" not in parts:
         raise _no_layout(root, "train/illumination/segment1/OBJECT/pictures")
     learnt = _segments(parts["train"], (factor,) if factor else FACTORS)
-    tested = _segments(parts["test"], (factor,) if factor else FACTORS) if "test" in parts else {}
+    held_out = [name for name in HELD_OUT_PARTS if name in parts]
+    tested = _segments(parts[held_out[0]], (factor,) if factor else FACTORS) if held_out else {}
     groups = (
         {f"{factor} {number}": [(factor, number)] for number in range(1, SEGMENTS + 1)}
         if factor
@@ -63,7 +67,10 @@ def openloris_stream(root: str | Path, *, factor: str = "", test_share: float = 
             for level in range(1, LEVELS + 1)
         }
     )
-    notes = [] if tested else ["no folder test: neighbouring frames may be learnt from and tested on"]
+    notes = [] if held_out else ["no folder test: neighbouring frames may be learnt from and tested on"]
+    if held_out and held_out != ["test"]:
+        left = " and ".join(held_out[1:])
+        notes = [f"folder {held_out[0]} is tested on" + (f", {left} left out" if left else "")]
     experiences = []
     for name, places in groups.items():
         if tested:
