@@ -44,6 +44,16 @@ def test_a_written_stream_is_read_as_twelve_experiences(tmp_path):
     assert pictures == [e.path.read_bytes() for x in again.experiences for e in (*x.training, *x.test)]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_folder_that_holds_a_stream_already_says_what_can_be_done(dry_run, tmp_path):
+    folder = tmp_path / "gen"
+    write_image(folder / "01 illumination 1" / "train" / "object 01" / "0000.jpg", np.zeros((32, 32, 3), np.uint8))
+
+    with pytest.raises(StandoutError, match="file exists already") as refused:
+        write_generated_stream(folder, objects=2, training=1, test=1, side=32, dry_run=dry_run)
+    assert refused.value.how == f"name another folder, or remove {folder} first"
+
+
 def test_an_object_has_one_form_and_coat_in_every_view(views):
     other = generated_object(0, 4, 0)
 

@@ -6,8 +6,9 @@ Objects are generated, or cut out of somebody's own photos by `standout cut`. Ev
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from standout.cutout.compose import without_white
 from standout.data.layouts import SUFFIXES, is_junk
 from standout.data.outlines import OUTLINES, outline
 from standout.data.textures import COATS, GROUNDS, Field, paint, palette, random_texture, relief
-from standout.errors import EXIT_USAGE, StandoutError
+from standout.errors import EXIT_USAGE, StandoutError, printable
 from standout.files import check_destination
 from standout.images import read_image, resize, write_image
 from standout.lifelong.layouts import FACTORS, LEVELS
@@ -102,12 +103,26 @@ def write_generated_stream(
                     path = Path(folder) / f"{place + 1:02} {factor} {level + 1}" / part / name
                     path /= f"{number - first:04}.jpg"
                     if dry_run:
-                        check_destination(path, overwrite=False)
+                        with _nothing_there(folder):
+                            check_destination(path, overwrite=False)
                         continue
                     rng = np.random.Generator(np.random.PCG64((seed, place, kind, number)))
                     pixels = compose(rng, views, things, CONDITIONS[factor][level], side)
-                    write_image(path, pixels)
+                    with _nothing_there(folder):
+                        write_image(path, pixels)
     return list(sprites)
+
+
+@contextlib.contextmanager
+def _nothing_there(folder: str | Path) -> Iterator[None]:
+    """Say what can be done about a picture that exists: a stream goes into a folder of its own."""
+    try:
+        yield
+    except StandoutError as error:
+        if error.code != "file-exists":
+            raise
+        how = f"name another folder, or remove {printable(folder)} first"
+        raise StandoutError(error.code, error.what, error.where, how, exit_code=error.exit_code) from None
 
 
 def generated_object(seed: int, number: int, view: int) -> Pixels:
