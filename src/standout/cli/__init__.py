@@ -159,7 +159,7 @@ def as_failure(error: StandoutError | click.ClickException) -> StandoutError:
         return error
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return StandoutError("usage", "no verb given", "", f"see {error.ctx.command_path} --help", exit_code=EXIT_USAGE)
-    message = " ".join(error.format_message().rstrip(".").split())
+    message = printable(" ".join(error.format_message().rstrip(".").split()))
     # Click names its own kinds of options.
     message = message.replace("a valid integer range", "a whole number").replace("a valid integer", "a whole number")
     message = message.replace("a valid float range", "a number").replace("a valid float", "a number")
