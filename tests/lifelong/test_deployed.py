@@ -205,6 +205,14 @@ def test_runs_that_met_other_experiences_are_not_averaged(runs, tmp_path):
     assert Compared(labelled([str(runs / "naive-0")])).notes == []
 
 
+def test_l02_compared_runs_say_which_classes_they_had_not_met_when_they_were_tested(runs):
+    compared = Compared({"mine": [runs / "naive-0", runs / "naive-1"]})
+
+    note = "mine: pictures of classes not learnt yet, counted as wrong: 1 of street after home, office"
+    assert note in compared.text().splitlines()
+    assert compared.matrices["mine"][0].unlearnt.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+
+
 def document_of(run):
     return json.loads((run / "results.json").read_text())
 

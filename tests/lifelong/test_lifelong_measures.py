@@ -207,6 +207,17 @@ def test_l04_a_table_of_a_matrix_with_holes_says_which():
     assert text.endswith("naive: not measured: 3 after 1\n")
 
 
+@pytest.mark.parametrize("form", ["markdown", "csv", "json", "latex"])
+def test_l02_every_table_says_where_classes_not_learnt_yet_were_counted_as_wrong(form):
+    unlearnt = [[0, 4, 6], [0, 0, 6], [0, 0, 1]]
+    matrices = [AccuracyMatrix(R, unlearnt=unlearnt), AccuracyMatrix(R, unlearnt=unlearnt)]
+    text = render({"naive": matrices, "other": [AccuracyMatrix(R)]}, "openloris", form)
+
+    note = "pictures of classes not learnt yet, counted as wrong: 4 of 2 after 1; 6 of 3 after 1, 2; 1 of 3 after 3"
+    assert text.count(note) == 1  # once for the label, not for each of its runs
+    assert "other: pictures" not in text
+
+
 @pytest.mark.parametrize(
     ("table", "convention", "form", "words"),
     [

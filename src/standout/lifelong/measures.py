@@ -29,10 +29,13 @@ class AccuracyMatrix:
     values : (N, N), each in [0, 1]; None or NaN is a hole, something that was not measured.
     untrained : (N,), the accuracies before anything was learnt; only GEM's forward transfer needs them.
     names : of the N experiences; "1", "2", … where none are given.
+    unlearnt : (N, N), how many of the pictures tested on were of classes not learnt yet, and so counted as wrong; zeros
+        where none are given.
 
     Attributes
     ----------
     values : (N, N) float64, NaN for a hole; read-only.
+    unlearnt : as given.
     untrained : (N,) float64 or None; read-only.
 
     Raises
@@ -41,7 +44,12 @@ class AccuracyMatrix:
     """
 
     def __init__(
-        self, values: ArrayLike, *, untrained: ArrayLike | None = None, names: Sequence[str] | None = None
+        self,
+        values: ArrayLike,
+        *,
+        untrained: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+        unlearnt: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.values = _accuracies(values, "values")
         if self.values.ndim != 2 or self.values.shape[0] != self.values.shape[1] or not self.values.size:
@@ -53,6 +61,9 @@ class AccuracyMatrix:
         self.names = tuple(names) if names is not None else tuple(str(number + 1) for number in range(count))
         if len(self.names) != count:
             raise ValueError(f"there are {count} experiences and {len(self.names)} names")
+        self.unlearnt = np.zeros((count, count), np.int64) if unlearnt is None else np.array(unlearnt, np.int64)
+        if self.unlearnt.shape != (count, count):
+            raise ValueError(f"unlearnt must be {count} x {count} counts, not {self.unlearnt.shape}")
 
     def __len__(self) -> int:
         """Return the number of experiences."""
@@ -62,6 +73,16 @@ class AccuracyMatrix:
         """Return every accuracy that was not measured, such as "photo after cartoon", by rows."""
         places = zip(*np.nonzero(np.isnan(self.values)), strict=True)
         return [f"{self.names[j]} after {self.names[i]}" for i, j in places]
+
+    def counted_as_wrong(self) -> list[str]:
+        """Return where classes that were not learnt yet lower an accuracy, such as "1 of street after home, office"."""
+        found = []
+        for j, name in enumerate(self.names):
+            column = self.unlearnt[:, j]
+            for count in dict.fromkeys(column[column > 0].tolist()):
+                after = ", ".join(self.names[i] for i in np.nonzero(column == count)[0])
+                found.append(f"{count} of {name} after {after}")
+        return found
 
     def summary(self) -> dict[str, float | None]:
         """Return all measures by name; None where there is nothing to average, or a hole in what is averaged.

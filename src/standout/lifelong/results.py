@@ -36,7 +36,14 @@ def matrix_of(
     before = np.full(count, np.nan)
     for j, accuracy in enumerate(untrained[:count]):
         before[j] = np.nan if accuracy is None else accuracy
-    return AccuracyMatrix(values, untrained=before, names=names[:count])
+    return AccuracyMatrix(values, untrained=before, names=names[:count], unlearnt=_unlearnt(rows))
+
+
+def _unlearnt(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Return how many pictures tested on were of classes not learnt yet; 0 where that was not known then."""
+    columns = range(len(rows))
+    counts: list[list[int]] = [row.get("not_learnt_yet", []) for row in rows]
+    return [[row[column] if column < len(row) else 0 for column in columns] for row in counts]
 
 
 def results_of(
@@ -90,8 +97,11 @@ def read_results(run: str | Path) -> tuple[AccuracyMatrix, dict[str, Any]]:
         )
     found = parse_json(path.read_bytes(), path)
     try:
-        matrix = AccuracyMatrix(found["matrix"], untrained=found["untrained"], names=found["experiences"])
-    except (KeyError, TypeError, ValueError) as error:
+        matrix = AccuracyMatrix(
+            found["matrix"], untrained=found["untrained"], names=found["experiences"],
+            unlearnt=_unlearnt(found["after"]),
+        )  # fmt: skip
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StandoutError(
             "results-damaged", "results are damaged", path, "resume the run to write them again"
         ) from error

@@ -83,13 +83,22 @@ _Spreads = Mapping[str, Mapping[str, Spread]]
 
 
 def _notes(rows: Rows) -> list[str]:
-    """Return a line for every matrix with holes: a hole is never counted as 0, so its measures are missing."""
-    return [
-        f"{printable(label)}: not measured: {', '.join(map(printable, matrix.holes()))}"
-        for label, matrices in rows.items()
-        for matrix in matrices
-        if matrix.holes()
-    ]
+    """Return what a reader must know of each row, a line each."""
+    return [f"{printable(label)}: {note}" for label, matrices in rows.items() for note in _notes_of(matrices)]
+
+
+def _notes_of(matrices: Sequence[AccuracyMatrix]) -> list[str]:
+    """Return which accuracies are missing, and which are low because the network had no name for a class yet.
+
+    A hole is never counted as 0, so its measures are missing. Runs of which the same is true share a line.
+    """
+    notes = []
+    for matrix in matrices:
+        if holes := matrix.holes():
+            notes.append(f"not measured: {', '.join(map(printable, holes))}")
+        if wrong := matrix.counted_as_wrong():
+            notes.append(f"pictures of classes not learnt yet, counted as wrong: {'; '.join(map(printable, wrong))}")
+    return list(dict.fromkeys(notes))
 
 
 def _markdown(rows: Rows, spreads: _Spreads, convention: str) -> str:
@@ -131,10 +140,10 @@ def _csv(rows: Rows, spreads: _Spreads, convention: str) -> str:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     keys = CONVENTIONS[convention]
-    writer.writerow(["label", *(name for key in keys for name in (key, f"{key}_deviation")), "runs"])
+    writer.writerow(["label", *(name for key in keys for name in (key, f"{key}_deviation")), "runs", "notes"])
     for (label, cells), matrices in zip(spreads.items(), rows.values(), strict=True):
         numbers = ["" if v is None else repr(v) for c in cells.values() for v in (c.mean, c.deviation)]
-        writer.writerow([label, *numbers, len(matrices)])
+        writer.writerow([label, *numbers, len(matrices), ". ".join(_notes_of(matrices))])
     return written.getvalue()
 
 
@@ -146,6 +155,7 @@ def _json(rows: Rows, spreads: _Spreads, convention: str) -> str:
                 "label": label,
                 **{key: cell.mean for key, cell in cells.items()},
                 "deviation": {key: cell.deviation for key, cell in cells.items()},
+                "notes": _notes_of(matrices),
                 "runs": [
                     {
                         "experiences": [printable(name) for name in matrix.names],
@@ -154,6 +164,7 @@ def _json(rows: Rows, spreads: _Spreads, convention: str) -> str:
                         if matrix.untrained is None
                         else [None if math.isnan(v) else v for v in matrix.untrained.tolist()],
                         "holes": [printable(hole) for hole in matrix.holes()],
+                        "not_learnt_yet": matrix.unlearnt.tolist(),
                     }
                     for matrix in matrices
                 ],
