@@ -11,6 +11,7 @@ import torch
 from standout import checkpoint as checkpoints
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import FolderLock, atomic_write
+from standout.lifelong.history import Past, folders_to_meet, past_in, past_of, split_prints
 from standout.lifelong.memory import Memory
 from standout.lifelong.methods import build_method
 from standout.lifelong.methods.method import Method
@@ -18,7 +19,7 @@ from standout.lifelong.prepare import check_memory, check_start, fingerprints, m
 from standout.lifelong.recipe import FREE, LifelongRecipe, check_lifelong
 from standout.lifelong.session import Learnt, Session
 from standout.lifelong.state import LearnerState
-from standout.lifelong.streams import Stream
+from standout.lifelong.streams import Stream, checked
 from standout.train.build import choose_device
 from standout.train.recipe import as_tables, as_toml, read_recipe
 from standout.train.resume import check_settings, other_surroundings
@@ -103,8 +104,14 @@ def learn_more(
     ------
     StandoutError : exit code 2, the folder holds no learner or no folder is given; or as `learn`.
     """
-    tables = _with_more(Path(run), folders, settings)
-    return learn(None, None, run, settings=tables, resume=True, overrides=[path for path, _ in settings], **options)
+    tables = _with_more(Path(run), folders, settings, past_in(Path(run)))
+    try:
+        return learn(None, None, run, settings=tables, resume=True, overrides=[path for path, _ in settings], **options)
+    except StandoutError as error:
+        if error.code != "settings-changed":
+            raise
+        how = f"first finish the run with standout lifelong run --resume --output {run}; it takes --override"
+        raise StandoutError(error.code, error.what, error.where, how, exit_code=EXIT_USAGE) from error
 
 
 def plan_more(
@@ -116,13 +123,11 @@ def plan_more(
     ------
     StandoutError : exit code 2, as `learn_more` before it begins.
     """
-    recipe = check_lifelong(_with_more(Path(run), folders, settings))
-    manifest = Run(Path(run)).read_manifest()
-    begun = list(manifest.get("experiences", {}))
-    added = len(read_recipe(str(Path(run) / RECIPE)).get("stream", {}).get("more", []))
-    stream = open_recipe(recipe.stream, begun[: len(begun) - added])
-    if manifest.get("status") == "finished":
-        return recipe, stream, begun
+    past = past_in(Path(run))
+    recipe = check_lifelong(_with_more(Path(run), folders, settings, past))
+    stream = open_recipe(recipe.stream, past.own, past.more)
+    if past.learnt == len(past.names):
+        return recipe, stream, past.names
     note = "the run was interrupted: it goes on from its newest checkpoint, and what it has met is listed too"
     return recipe, stream._replace(notes=(*stream.notes, note)), []
 
@@ -143,7 +148,9 @@ def stored_tables(run: str | Path) -> dict[str, Any]:
     return tables
 
 
-def _with_more(run: Path, folders: Sequence[str | Path], settings: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _with_more(
+    run: Path, folders: Sequence[str | Path], settings: Sequence[tuple[str, Any]], past: Past
+) -> dict[str, Any]:
     """Return the run's settings with further folders at the end of its stream."""
     tables = stored_tables(run)
     if not folders:
@@ -152,12 +159,9 @@ def _with_more(run: Path, folders: Sequence[str | Path], settings: Sequence[tupl
         table, _, key = path.rpartition(".")
         (tables.setdefault(table, {}) if table else tables)[key] = value
     known = tables.setdefault("stream", {})
-    more = list(known.get("more", []))
-    whole = Run(run).read_manifest().get("status") == "finished"
-    for folder in (str(Path(folder).resolve()) for folder in folders):
-        if whole or folder not in more:  # one that an interrupted call had begun to learn is not met twice
-            more.append(folder)
-    known["more"] = more
+    asked = [str(Path(folder).resolve()) for folder in folders]
+    finished = Run(run).read_manifest().get("status") == "finished"
+    known["more"] = folders_to_meet(known.get("more", []), asked, past, finished=finished)
     return tables
 
 
@@ -177,9 +181,9 @@ def _open(
     """Take the run's folder: a new one, or go on from its newest whole checkpoint."""
     found = checkpoints.newest(run.checkpoints, warn)
     stored = found.training if found else {"experiences": [], "fingerprints": {}}
+    past = past_of(stored) if found else Past()
     if stream is None:
-        added = len(stored["recipe"]["stream"]["more"]) if found else 0
-        stream = open_recipe(recipe.stream, stored["experiences"][: len(stored["experiences"]) - added])
+        stream = open_recipe(recipe.stream, past.own, past.more)
     for note in stream.notes:
         shown.line(note)
     classes = stored["state"]["classes"] if found else stream.experiences[0].classes()
@@ -188,26 +192,35 @@ def _open(
     changes: list[dict[str, Any]] = []
     if found:
         names = [experience.name for experience in stream.experiences]
-        if not overrides and any(new != old for new, old in zip(names, stored["experiences"], strict=False)):
+        # What is past may have changed, so that it is this which tells another stream.
+        allowed = any(name.startswith("experience ") or name == "stream" for name in overrides)
+        if not allowed and names[: len(past.names)] != past.names:
             raise StandoutError(
                 "stream-changed", "stream is not the run's", f"it has {', '.join(names)}",
-                f"the run's has {', '.join(stored['experiences'])}: name its folder, or start a new run",
+                f"the run's has {', '.join(past.names)}: name its folder, or start a new run",
                 exit_code=EXIT_USAGE,
             )  # fmt: skip
-        met = {name: prints.get(name, "") for name in stored["fingerprints"]}
-        changes = check_settings(stored, recipe, {**met, **sources}, overrides, check=made_whole, free=FREE)
+        changed, fixed = split_prints(prints, past, cumulative=method.cumulative)
+        changes = check_settings(stored, recipe, {**fixed, **sources}, overrides, check=made_whole, free=FREE)
+        for name, new in changed.items():
+            changes.append({"field": name, "old": past.prints[name][:12], "new": new[:12]})
+            words = "is learnt already and its pictures have changed: it is tested on what is there now"
+            shown.line(f"{name} ({names[int(name.split()[1]) - 1]}) {words}")
     layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
     network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
     state = LearnerState(network, method, Memory(recipe.memory.bytes, recipe.memory.policy, seed=recipe.seed))
     if found:
         state.load(found.network, found.training["state"], recipe.optimiser)
-    gone = [experience.name for experience in stream.experiences[state.experience :] if not experience.training]
+    left = stream.experiences[state.experience :]
+    gone = [experience.name for experience in left if not experience.training]
     if gone:
         raise StandoutError(
             "stream-missing", "experience that is still to be learnt has no pictures any more", gone[0],
             "put its folder back", exit_code=EXIT_USAGE,
         )  # fmt: skip
-    before = stored["fingerprints"]
+    if left:
+        checked(Stream("", left), Path(recipe.stream.path))
+    before = {**stored["fingerprints"], **past.prints}
     kept = {name: digest or before.get(name, "") for name, digest in {**prints, **sources}.items()}
     settled = {
         "recipe": as_tables(recipe),
@@ -233,4 +246,6 @@ def _open(
             "changes": [*earlier.get("changes", []), *({**change, "step": state.steps_done} for change in changes)],
         }
     )
+    if changes:
+        saver.save()  # so that what was accepted is not asked again
     return Session(recipe, run, stream, state, saver, device, stop=stop, shown=shown)

@@ -26,17 +26,27 @@ from standout.lifelong.network import Recogniser
 from standout.lifelong.pictures import Labelled, Wanted
 from standout.lifelong.recipe import LifelongRecipe, StreamTable, check_lifelong
 from standout.lifelong.saliency import load_saliency, read_saliency, saliency_file, saliency_options
-from standout.lifelong.streams import Example, Experience, Stream, checked, contents_of, experience_of, refuse_leaks
+from standout.lifelong.streams import (
+    Example,
+    Experience,
+    Stream,
+    checked,
+    contents_of,
+    domains_of,
+    experience_of,
+    refuse_leaks,
+)
 from standout.weights import backbone_options
 
 
-def open_recipe(table: StreamTable, met: Sequence[str] = ()) -> Stream:
+def open_recipe(table: StreamTable, met: Sequence[str] = (), more: Sequence[str] = ()) -> Stream:
     """Return the stream that a recipe names.
 
     Parameters
     ----------
-    met : names of the stream's own experiences when the run was last worked on. Where its folder is gone these stand
-        without pictures: they are learnt already, and can no longer be tested on.
+    met : names of the stream's own experiences when the run was last worked on. Where a folder of them is gone, these
+        stand without pictures: what is learnt already can no longer be tested on.
+    more : the same of the first of `table.more`.
 
     Raises
     ------
@@ -44,32 +54,66 @@ def open_recipe(table: StreamTable, met: Sequence[str] = ()) -> Stream:
     """
     if not table.path and not met:
         raise StandoutError("stream-missing", "no stream given", "", "name its folder", exit_code=EXIT_USAGE)
-    try:
-        if not table.path:
-            raise StandoutError("stream-missing", "the stream was given by a program", "")
-        stream = open_stream(table.path, table.kind, experiences=table.experiences, test_share=table.test_share)
-        if table.order:
-            stream = stream.reordered(table.order)
-    except StandoutError as error:
-        if error.code != "stream-missing" or not met:
-            raise
-        gone = tuple(Experience(name, (), ()) for name in met)
-        words = (
-            f"{printable(table.path) or 'the stream'} is not there: what was learnt from it stays, but is not tested"
-        )
-        stream = Stream(Path(table.path).name, gone, notes=(words,))
+    stream = _own(table, met)
     notes: list[str] = []
     added: list[Experience] = []
-    for place in table.more:
+    for number, place in enumerate(table.more):
+        if number < len(more):
+            added.append(_added_before(Path(place), more[number], table.test_share, notes))
+            continue
         experience = experience_of(Path(place), table.test_share, notes)
         taken = {e.name for e in (*stream.experiences, *added)}
-        number = 2
+        copies = 2
         while experience.name in taken:
-            experience = experience._replace(name=f"{Path(place).name} ({number})")
-            number += 1
+            experience = experience._replace(name=f"{Path(place).name} ({copies})")
+            copies += 1
         checked(Stream("", (experience,)), Path(place))
         added.append(experience)
     return stream._replace(experiences=(*stream.experiences, *added), notes=(*stream.notes, *notes))
+
+
+GONE = "is not there: what was learnt from it stays, but is not tested"
+
+
+def _own(table: StreamTable, met: Sequence[str]) -> Stream:
+    """Return the stream of a recipe's own folder, with the experiences that were met and are gone without pictures."""
+    root = Path(table.path)
+    try:
+        if not table.path:
+            raise StandoutError("stream-missing", "the stream was given by a program", "")
+        stream = open_stream(root, table.kind, experiences=table.experiences, test_share=table.test_share)
+    except StandoutError as error:
+        if not met:
+            raise
+        if error.code in ("experience-empty", "stream-empty") and table.kind in ("", "domains"):
+            stream = domains_of(root, table.test_share)  # the one that is empty may be past
+        elif error.code == "stream-missing":
+            stream = Stream(root.name, ())
+        else:
+            raise
+    there = {experience.name for experience in stream.experiences}
+    missing = [name for name in met if name not in there]
+    if met and not there:
+        gone = tuple(Experience(name, (), ()) for name in met)
+        return stream._replace(experiences=gone, notes=(f"{printable(table.path) or 'the stream'} {GONE}",))
+    # Where nothing of it is known this is another stream, and where something is new it has grown: both are told later.
+    if missing and len(missing) < len(met) and (table.order or there <= set(met)):
+        holes = tuple(Experience(name, (), ()) for name in missing)
+        notes = tuple(f"{printable(root / name)} {GONE}" for name in missing)
+        stream = stream._replace(experiences=(*stream.experiences, *holes), notes=(*stream.notes, *notes))
+        return stream.reordered(table.order or met)
+    return stream.reordered(table.order) if table.order else stream
+
+
+def _added_before(place: Path, name: str, share: float, notes: list[str]) -> Experience:
+    """Return the experience of a folder that was added to the run before, under the name that it has there."""
+    try:
+        return experience_of(place, share, notes)._replace(name=name)
+    except StandoutError as error:
+        if error.code != "stream-missing":
+            raise
+        notes.append(f"{printable(place)} {GONE}")
+        return Experience(name, (), ())
 
 
 def fingerprints(stream: Stream, *, allow_overlap: bool) -> dict[str, str]:

@@ -86,10 +86,19 @@ def domain_stream(root: str | Path, *, test_share: float = TEST_SHARE) -> Stream
     ------
     StandoutError : no such folder, no experience in it, or one without pictures.
     """
-    root = Path(root)
+    return checked(domains_of(Path(root), test_share), Path(root))
+
+
+def domains_of(root: Path, test_share: float) -> Stream:
+    """Return what `domain_stream` does, whether or not there is something to learn in it.
+
+    Raises
+    ------
+    StandoutError : no such folder.
+    """
     notes: list[str] = []
     experiences = [experience_of(folder, test_share, notes) for folder in subfolders(root)]
-    return checked(Stream(root.name, tuple(experiences), notes=tuple(notes)), root)
+    return Stream(root.name, tuple(experiences), notes=tuple(notes))
 
 
 def experience_of(folder: Path, share: float, notes: list[str]) -> Experience:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def check_settings(
             raise StandoutError(
                 "settings-changed", "setting differs from the run's",
                 f"{field} was {_shown(old)} and is now {_shown(new)}",
-                f"keep it, or pass --override {field}", exit_code=EXIT_USAGE,
+                f"keep it, or pass --override {shlex.quote(field)}", exit_code=EXIT_USAGE,
             )  # fmt: skip
         allowed.append({"field": field, "old": old, "new": new})
     return allowed

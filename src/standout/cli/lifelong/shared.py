@@ -66,7 +66,7 @@ def tell_experiences(
                 "training": count,
                 "test": len(experience.test),
                 "new_classes": [printable(name) for name in new],
-                "steps": epochs * (count // min(recipe.training.batch, count)),
+                "steps": epochs * (count // (min(recipe.training.batch, count) or 1)),
             }
         )
     if as_json:
