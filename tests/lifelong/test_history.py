@@ -8,7 +8,7 @@ import pytest
 from stream_trees import COLOURS, domains, fill, settings_for
 
 from standout.errors import StandoutError
-from standout.lifelong import learn
+from standout.lifelong import learn, read_results
 from standout.lifelong.learner import learn_more, plan_more, stored_tables
 from standout.train.show import Silent
 
@@ -123,6 +123,43 @@ def test_what_is_being_learnt_may_not_change_and_the_remedy_can_be_followed(plac
     assert more(run, place / "june").matrix.names == ("home", "office", "june")
 
 
+def test_all_damaged_pictures_are_named_before_anything_is_learnt(place):
+    bad = sorted((place / "s" / "office" / "shoe").iterdir())[:2] + sorted((place / "s" / "home" / "cup").iterdir())[:1]
+    whole = {path: path.read_bytes() for path in bad}
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(StandoutError, match="3 pictures cannot be read") as caught:
+        begun(place)
+    assert all(str(path) in str(caught.value) for path in bad)
+    assert not (place / "run" / "recipe.toml").exists()
+
+    for path, content in whole.items():
+        path.write_bytes(content)
+    assert begun(place).exists()
+
+
+def test_a_learn_that_was_refused_or_failed_can_be_abandoned(place):
+    run = begun(place)
+    bad = sorted((place / "april" / "cup").iterdir())[0]
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:60])
+    with pytest.raises(StandoutError, match=bad.name):
+        more(run, place / "april")
+    tables = stored_tables(run)
+    assert tables["stream"].get("more", []) == []
+
+    # As a call that failed after it had written the recipe leaves the run.
+    text = (run / "recipe.toml").read_text()
+    (run / "recipe.toml").write_text(text.replace("more = []", f'more = ["{place / "april"}"]'))
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "status": "failed"}))
+    assert stored_tables(run)["stream"]["more"] == [str(place / "april")]
+    (place / "april").rename(place / "moved")
+    assert more(run, place / "june").matrix.names == ("home", "office", "june")
+    (place / "moved" / "cup" / bad.name).write_bytes(whole)
+    assert more(run, place / "moved").matrix.names == ("home", "office", "june", "moved")
+
+
 def test_an_interrupted_learn_goes_on_with_the_same_call_and_is_met_once(place):
     run = begun(place)
     stopped = more(run, place / "april", place / "june", shown=Told(stop_at=5))
@@ -130,3 +167,15 @@ def test_an_interrupted_learn_goes_on_with_the_same_call_and_is_met_once(place):
     learnt = more(run, place / "april", place / "june")
 
     assert learnt.matrix.names == ("home", "office", "april", "june")
+
+
+def test_a_past_test_picture_that_is_damaged_is_told_before_learning(place):
+    run = begun(place)
+    pictures = sorted((place / "s" / "home").rglob("*.png"))
+    before = read_results(run)[0]
+    for path in pictures:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(StandoutError, match="3 pictures cannot be read"):
+        more(run, place / "june")
+
+    assert (read_results(run)[0].values == before.values).all()

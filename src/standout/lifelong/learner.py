@@ -16,6 +16,7 @@ from standout.lifelong.memory import Memory
 from standout.lifelong.methods import build_method
 from standout.lifelong.methods.method import Method
 from standout.lifelong.prepare import check_memory, check_start, fingerprints, made_whole, make_recogniser, open_recipe
+from standout.lifelong.readable import refuse_unreadable
 from standout.lifelong.recipe import FREE, LifelongRecipe, check_lifelong
 from standout.lifelong.session import Learnt, Session
 from standout.lifelong.state import LearnerState
@@ -220,6 +221,7 @@ def _open(
         )  # fmt: skip
     if left:
         checked(Stream("", left), Path(recipe.stream.path))
+    _refuse_unreadable(stream, prints, past, recipe, stop, shown)
     before = {**stored["fingerprints"], **past.prints}
     kept = {name: digest or before.get(name, "") for name, digest in {**prints, **sources}.items()}
     settled = {
@@ -249,3 +251,23 @@ def _open(
     if changes:
         saver.save()  # so that what was accepted is not asked again
     return Session(recipe, run, stream, state, saver, device, stop=stop, shown=shown)
+
+
+def _refuse_unreadable(
+    stream: Stream, prints: Mapping[str, str], past: Past, recipe: LifelongRecipe, stop: StopOnSignal, shown: Shown
+) -> None:
+    """Look at what this run has not looked at before: new pictures, and those that have changed since."""
+    fresh = [
+        (number, experience)
+        for number, experience in enumerate(stream.experiences)
+        if prints[f"experience {number + 1}"] != past.prints.get(f"experience {number + 1}", "")
+    ]
+    training = [experience.training for number, experience in fresh if number >= past.learnt]
+    test = [example for _, experience in fresh for example in experience.test]
+    test += stream.held_out if not past.names else ()
+    if training or test:
+        shown.line(f"looking at {sum(map(len, training)) + len(test)} pictures before anything is learnt")
+    refuse_unreadable(
+        training, test, size=recipe.training.size, workers=recipe.training.workers,
+        stopped=lambda: stop.number is not None,
+    )  # fmt: skip
