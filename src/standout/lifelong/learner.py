@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from standout import checkpoint as checkpoints
+from standout.data.pairs import shown as named_paths
 from standout.errors import EXIT_USAGE, StandoutError
 from standout.files import FolderLock, atomic_write
 from standout.lifelong.history import Past, folders_to_meet, past_in, past_of, split_prints
@@ -189,7 +190,7 @@ def _open(
         shown.line(note)
     classes = stored["state"]["classes"] if found else stream.experiences[0].classes()
     network, sources, recipe = make_recogniser(recipe, classes, fresh=found is None)
-    prints = fingerprints(stream, allow_overlap=recipe.stream.allow_overlap)
+    prints, digests = fingerprints(stream, allow_overlap=recipe.stream.allow_overlap)
     changes: list[dict[str, Any]] = []
     if found:
         names = [experience.name for experience in stream.experiences]
@@ -221,6 +222,8 @@ def _open(
         )  # fmt: skip
     if left:
         checked(Stream("", left), Path(recipe.stream.path))
+    if found and method.memory == "pictures":
+        changes += _find_memory(state.memory, stream, digests, shown)
     _refuse_unreadable(stream, prints, past, recipe, stop, shown)
     before = {**stored["fingerprints"], **past.prints}
     kept = {name: digest or before.get(name, "") for name, digest in {**prints, **sources}.items()}
@@ -251,6 +254,17 @@ def _open(
     if changes:
         saver.save()  # so that what was accepted is not asked again
     return Session(recipe, run, stream, state, saver, device, stop=stop, shown=shown)
+
+
+def _find_memory(memory: Memory, stream: Stream, digests: Mapping[Path, str], shown: Shown) -> list[dict[str, Any]]:
+    """Look for remembered pictures whose files have moved, and let go of those that are gone, which is the change."""
+    before = len(memory)
+    learnt = {e.path: digests[e.path] for experience in stream.experiences for e in experience.training}
+    gone = memory.find_again(learnt)
+    if not gone:
+        return []
+    shown.line(f"memory: {len(gone)} of {before} pictures are gone and forgotten: {named_paths(gone)}")
+    return [{"field": "memory", "old": before, "new": len(memory)}]
 
 
 def _refuse_unreadable(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from standout.counter_hash import hash64, uniform
 from standout.data.augment import stream
-from standout.lifelong.pictures import Wanted
+from standout.data.pairs import digest_file
+from standout.lifelong.pictures import Wanted, changed
 from standout.lifelong.streams import Example
 
 POLICIES = ("reservoir", "balanced")
@@ -132,3 +133,33 @@ class Memory:
         """Take back what `state` gave."""
         self.offered, self.item_bytes = state["offered"], state["item_bytes"]
         self.kept = [Kept(**picture) for picture in state["kept"]]
+        self.measure(self.item_bytes)  # the limit may be another one now
+
+    def find_again(self, known: Mapping[Path, str]) -> list[str]:
+        """Look for pictures whose files are gone among others with their content; return and forget the rest.
+
+        Parameters
+        ----------
+        known : path -> sha256 of pictures that are learnt from.
+
+        Raises
+        ------
+        StandoutError : a file is there, but has changed, and its old content is nowhere else.
+        """
+        places: dict[str, Path] = {}
+        for path, digest in known.items():
+            places.setdefault(digest, path)
+        kept, gone = [], []
+        for one in self.kept:
+            path = Path(one.path)
+            digest = known.get(path) or (digest_file(path)[0] if path.is_file() else "")
+            if digest == one.sha256:
+                kept.append(one)
+            elif one.sha256 in places:
+                kept.append(one._replace(path=str(places[one.sha256].resolve())))
+            elif digest:
+                raise changed(path)
+            else:
+                gone.append(one.path)
+        self.kept = kept
+        return gone

@@ -200,13 +200,18 @@ def _unchanged(path: Path, sha256: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise StandoutError(
-            "memory-changed", "remembered picture is gone", path, "put it back, or start with an empty memory"
+            "memory-changed", "remembered picture is gone", path, "put it back, or resume the run without it"
         ) from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise StandoutError(
-            "memory-changed", "remembered picture has changed", path, "put the old one back, or start a new run"
-        )
+        raise changed(path)
     return content
+
+
+def changed(path: Path) -> StandoutError:
+    """Return the refusal of a remembered picture that is another file now; one that is gone is no hindrance."""
+    return StandoutError(
+        "memory-changed", "remembered picture has changed", path, "put the old one back, or take it out to go on"
+    )
 
 
 def shuffled(pool: Sequence[Wanted], seed: int, epoch: int) -> list[Wanted]:

@@ -116,8 +116,8 @@ def _added_before(place: Path, name: str, share: float, notes: list[str]) -> Exp
         return Experience(name, (), ())
 
 
-def fingerprints(stream: Stream, *, allow_overlap: bool) -> dict[str, str]:
-    """Return what identifies each experience, "" for one without pictures.
+def fingerprints(stream: Stream, *, allow_overlap: bool) -> tuple[dict[str, str], dict[Path, str]]:
+    """Return what identifies each experience, "" for one without pictures, and the sha256 of each picture.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def fingerprints(stream: Stream, *, allow_overlap: bool) -> dict[str, str]:
     digests |= contents_of(Stream("", (), stream.held_out)).digests
     if not allow_overlap:
         refuse_leaks(stream, digests)
-    return found
+    return found, digests
 
 
 def make_recogniser(

@@ -387,7 +387,9 @@ class Session:
         return f"{self.state.experience + 1}/{len(self.stream.experiences)}"
 
     def _paths(self, batch: Labelled) -> list[str]:
+        """Return where the pictures of a batch lie; what is remembered may be gone from the stream."""
+        kept = {one.number: one.path for one in self.state.memory.kept}
         return [
-            str(self.stream.experiences[number >> 32].training[number & 0xFFFFFFFF].path)
+            kept.get(number) or str(self.stream.experiences[number >> 32].training[number & 0xFFFFFFFF].path)
             for number in batch.number.tolist()
         ]
