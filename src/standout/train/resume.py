@@ -38,10 +38,11 @@ def check_settings(
         is no setting, with the nearest.
     """
     before = check(stored["recipe"])
-    known = {*leaves(as_tables(before)), *leaves(as_tables(recipe)), *fingerprints}
-    known |= {field.rpartition(".")[0] for field in known if "." in field}
+    fields = {**leaves(as_tables(before)), **leaves(as_tables(recipe))}
+    tables = {field.rpartition(".")[0] for field in fields if "." in field}
+    known = {*fields, *tables, *fingerprints, *stored["fingerprints"]}
     for name in overrides:
-        if name not in known:
+        if name not in known and not any(name.startswith(f"{field}.") for field in fields):
             raise unknown("setting", name, sorted(known))
     changes = differences(before, recipe)
     changed = {field: values for field, values in changes.items() if field not in free}
