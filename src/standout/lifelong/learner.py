@@ -196,7 +196,7 @@ def _open(
         names = [experience.name for experience in stream.experiences]
         # What is past may have changed, so that it is this which tells another stream.
         allowed = any(name.startswith("experience ") or name == "stream" for name in overrides)
-        if not allowed and names[: len(past.names)] != past.names:
+        if not allowed and any(new != old for new, old in zip(names, past.names, strict=False)):
             raise StandoutError(
                 "stream-changed", "stream is not the run's", f"it has {', '.join(names)}",
                 f"the run's has {', '.join(past.names)}: name its folder, or start a new run",
