@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +71,7 @@ class Reader:
     workers : threads that read ahead; their number changes no bit.
     cache_bytes : decoded pictures that stay in memory, so that each is decoded once; 0 keeps none. Of pictures that
         are read whole their views stay.
+    between : called every second in which a read is waited for; what it raises ends the reading.
 
     Attributes
     ----------
@@ -87,9 +88,10 @@ class Reader:
         workers: int,
         channels_last: bool = True,
         cache_bytes: int = 0,
+        between: Callable[[], object] = lambda: None,
     ) -> None:
         self.size, self.augmentation, self.seed, self.workers = size, augmentation, seed, workers
-        self.channels_last, self.cache_bytes = channels_last, cache_bytes
+        self.channels_last, self.cache_bytes, self.between = channels_last, cache_bytes, between
         self.failures: dict[str, str] = {}
         self._decoded: dict[tuple[Path, str], Pixels] = {}
         self.held_bytes = 0
@@ -129,6 +131,7 @@ class Reader:
             ahead=2 * max(map(len, groups), default=1) + self.workers,
             patience=PATIENCE,
             name=lambda wanted: wanted.example.path,
+            between=self.between,
         )
         with contextlib.closing(samples):
             for group in groups:

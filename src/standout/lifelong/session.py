@@ -105,6 +105,7 @@ class Session:
         common: dict[str, Any] = {
             "size": training.size, "seed": recipe.seed, "workers": training.workers,
             "channels_last": training.channels_last, "cache_bytes": training.cache_mebibytes << 20,
+            "between": stop.check,
         }  # fmt: skip
         self.learning = Reader(augmentation=Augmentation(**msgspec.structs.asdict(recipe.augmentation)), **common)
         self.looking = Reader(augmentation=None, **common)
