@@ -97,14 +97,6 @@ def test_an_exported_recogniser_answers_alike_without_torch(name, models, graphs
         export_recogniser(models / f"{name}.safetensors", path)
 
 
-def test_a_recogniser_of_one_size_is_exported_for_that_size(tmp_path):
-    torch.manual_seed(0)
-    network = build_recogniser("sdkd_tiny", ["cup", "shoe"], head="flatten", size=32)
-    write_recogniser(tmp_path / "m.safetensors", network, size=32)
-
-    assert export_recogniser(tmp_path / "m.safetensors", tmp_path / "m.onnx").proof.sizes == ((32, 32),)
-
-
 def test_a_graph_that_says_something_else_is_caught(models, graphs):
     network, _ = read_recogniser(models / "tiny.safetensors")
     with torch.no_grad():

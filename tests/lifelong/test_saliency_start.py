@@ -179,12 +179,13 @@ def test_a_strangers_command(detector, three, tmp_path, capsys, monkeypatch):
     assert "no such saliency network" in err
 
 
-def test_an_exported_recogniser_that_started_from_a_saliency_network_answers_alike(detector, three, tmp_path):
-    settings = started(detector, training={"epochs": 1}, network={"options": {"refine": "conv"}})
+def test_an_export_of_one_size_that_started_from_a_saliency_network_answers_alike(detector, three, tmp_path):
+    settings = started(detector, training={"epochs": 1}, network={"options": {"refine": "conv", "head": "flatten"}})
     learn(three, "sdkd", tmp_path / "run", settings=settings, warn=quiet)
     exported = export_recogniser(tmp_path / "run", tmp_path / "run.onnx")
     one, other = ObjectRecogniser(tmp_path / "run"), ObjectRecogniser(tmp_path / "run.onnx")
 
+    assert exported.proof.sizes == ((32, 32),)
     assert exported.proof.probability <= 1e-4
     assert exported.proof.map <= 1e-3
     assert (other.metadata["options"]["sal_init"], other.classes, other.looks) == ("sod", CLASSES, True)

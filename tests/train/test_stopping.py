@@ -48,20 +48,7 @@ def test_t06_a_stop_does_not_wait_for_a_read_that_hangs(small, warnings_of, tmp_
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no hang-up")
 def test_t06_a_signal_that_the_process_was_started_to_ignore_stays_ignored(discs, tmp_path):
-    words = [
-        "train",
-        str(discs),
-        "--network",
-        "tiny",
-        "--size",
-        "32",
-        "--batch",
-        "4",
-        "--epochs",
-        "2",
-        "--threads",
-        "1",
-    ]
+    words = ["train", str(discs), "--network", "tiny", "--size", "32", "--batch", "4", "--epochs", "1"]
     deaf = f"""
 import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
