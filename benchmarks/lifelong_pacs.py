@@ -187,7 +187,7 @@ def norm_ratios(folder: Path) -> dict[str, list[float]]:
                 if name != "task" and norm is not None:
                     ratios.setdefault(name, []).append(norm / norms["task"])
     return {
-        name: [round(value, 4) for value in statistics.quantiles(found, n=4)]
+        name: [round(value, 4) for value in statistics.quantiles(found, n=4, method="inclusive")]
         for name, found in ratios.items()
         if len(found) > 1
     }

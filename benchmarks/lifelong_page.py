@@ -32,6 +32,9 @@ CONVENTIONS = {
     "GEM convention": {"accuracy_gem": "ACC", "backward_gem": "BWT", "forward_gem": "FWT", "forgetting": "forgetting"},
 }
 
+OLDER = """The paraphraser of these runs with SDKD met an experience's pictures class by class, as they lie; today it meets them in
+mixed order. EWC, which for the same reason had weighed one class or two, was run, and its setting chosen, anew."""
+
 FIRST = ", first statistics"
 PARTS = ("saliency", "factor transfer", "soft targets")
 
@@ -187,6 +190,8 @@ def pacs() -> list[str]:
         lines += ["## PACS, four domains one after another", "", f"`{found['command']}`", ""]
         lines += [
             f"{found['protocol']}; pretrained MobileNetV2, seeds {', '.join(map(str, found['seed']))}, one thread.",
+            "",
+            OLDER,
             "",
         ]
         lines += [*measures(found), *goals(found), *ratios(found), *statistics_kept()]
