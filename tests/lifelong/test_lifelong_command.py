@@ -64,13 +64,6 @@ def test_a_strangers_path(typed, tmp_path):
     )
     assert (tmp_path / "seen" / "000.png").exists()
 
-    code, out, err = typed("export", "runs/mine", "--output", "mine.onnx")
-    assert code == 0, err
-    code, out, err = typed("predict", "april", "--model", "mine.onnx", "--json")
-    document = json.loads(out)
-    assert (code, document["failed"], len(document["answers"])) == (0, 0, 8)
-    assert all(sum(a["probabilities"].values()) <= 1 + 1e-9 for a in document["answers"])
-
     code, out, err = typed("compare", "runs/mine", "--format", "json", "--output", "compared")
     assert code == 0, err
     assert set(json.loads(out)) == {"schema", "openloris", "gem", "sheet"}

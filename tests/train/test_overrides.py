@@ -43,18 +43,26 @@ def counters(run):
     return checkpoint.newest(run / "checkpoints").training["state"]["counters"]
 
 
-@pytest.mark.parametrize("field", sorted({*CHANGES, *OTHERS} - {"training.batch", "strategies"}))
-def test_t12_every_accepted_change_ends_the_run_or_is_refused_in_words(field, stopped, small, warnings_of):
-    recipe = changed(small(), field, {**CHANGES, **OTHERS}[field])
-    if field == "network.options.width":
+ALONE = ("network.options.width", "optimiser.decay_norms", "optimiser.name", "seed", "training.ema", "training.size")
+"""What touches more than its own setting; the others are changed all at once."""
+TESTED_BELOW = {"strategies", "training.batch", "validation.split"}
+
+
+@pytest.mark.parametrize("fields", [*([one] for one in ALONE), sorted({*CHANGES, *OTHERS} - {*ALONE, *TESTED_BELOW})])
+def test_t12_every_accepted_change_ends_the_run_or_is_refused_in_words(fields, stopped, small, warnings_of):
+    recipe = small()
+    for field in fields:
+        recipe = changed(recipe, field, {**CHANGES, **OTHERS}[field])
+    if fields == ["network.options.width"]:
         with pytest.raises(StandoutError, match="does not fit the network"):
-            warnings_of(recipe, stopped, resume=True, overrides=[field])
+            warnings_of(recipe, stopped, resume=True, overrides=fields)
         return
-    outcome, _ = warnings_of(recipe, stopped, resume=True, overrides=[field.partition(".")[0]])
+    outcome, _ = warnings_of(recipe, stopped, resume=True, overrides={field.partition(".")[0] for field in fields})
     assert outcome.finished is not None
     manifest = json.loads((stopped / "manifest.json").read_bytes())
     assert {change["step"] for change in manifest["changes"]} == {7}
-    assert any(change["field"].startswith(field) for change in manifest["changes"])
+    for field in fields:
+        assert any(change["field"].startswith(field) for change in manifest["changes"]), field
 
 
 @pytest.mark.parametrize(("batch", "steps"), [(8, 7 + 2), (2, 7 + 11)])
@@ -107,6 +115,12 @@ def test_t12_an_average_that_is_switched_on_starts_from_the_weights_so_far(small
         if value.is_floating_point():
             # After one step a tenth of the old average stays, which is the weights of before.
             assert torch.allclose(average[name], 0.1 * value + 0.9 * found.network[name], atol=1e-6), name
+
+
+def test_t12_another_split_begins_epoch_and_best_anew(stopped, small, warnings_of):
+    recipe = changed(small(), "validation.split", 0.3)
+    outcome, warned = warnings_of(recipe, stopped, resume=True, overrides=["validation"])
+    assert (outcome.steps, len(warned)) == (7 + (26 - 8) // 4, 2)
 
 
 def test_t12_scores_of_another_measure_are_not_compared(stopped, small, warnings_of):
