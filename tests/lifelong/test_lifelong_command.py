@@ -10,7 +10,8 @@ import pytest
 from stream_trees import COLOURS, domains, fill
 
 from standout.cli import run
-from standout.lifelong import RECOGNISERS
+from standout.cli.lifelong.shared import words_of
+from standout.lifelong import RECOGNISERS, AccuracyMatrix
 from standout.lifelong.methods import build_method
 from standout.lifelong.recipe import check_lifelong
 from standout.train.recipe import as_toml, read_recipe, shipped_recipes
@@ -68,6 +69,18 @@ def test_a_strangers_path(typed, tmp_path):
     assert code == 0, err
     assert set(json.loads(out)) == {"schema", "openloris", "gem", "sheet"}
     assert (tmp_path / "compared" / "accuracy.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ((0.5, 1.0), "accuracy at the end 0.7500, forgetting 0.5000, accuracy over time 0.8333"),
+        ((None, 0.25), "accuracy at the end on what is there to be tested on: b 0.2500"),
+        ((None, None), "nothing was tested"),
+    ],
+)
+def test_what_is_printed_first_says_what_was_tested(last, said):
+    assert words_of(AccuracyMatrix([[1.0, 0.0], last], names=("a", "b"))) == said
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_the_rest_is_recognised(typed, tmp_path):

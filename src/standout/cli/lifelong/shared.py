@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Collection, Sequence
@@ -13,6 +14,7 @@ import click
 from standout.errors import printable
 
 if TYPE_CHECKING:
+    from standout.lifelong.measures import AccuracyMatrix
     from standout.lifelong.recipe import LifelongRecipe
     from standout.lifelong.session import Learnt
     from standout.lifelong.streams import Experience
@@ -96,7 +98,7 @@ def ended(learnt: Learnt, as_json: bool) -> int:
             }
         click.echo(json.dumps(document))
     elif learnt.signal is None and matrix is not None:
-        click.echo(_words(matrix.summary()))
+        click.echo(words_of(matrix))
         for hole in matrix.holes():
             click.echo(f"not measured: {printable(hole)}")
         click.echo(f"model: {folder}/model.safetensors")
@@ -109,13 +111,22 @@ def ended(learnt: Learnt, as_json: bool) -> int:
     return 0
 
 
-def _words(summary: dict[str, float | None]) -> str:
+def words_of(matrix: AccuracyMatrix) -> str:
+    """Return the measures of an accuracy matrix that a reader asks for first.
+
+    Where a folder is gone none of them can be had; then it is said what the last experience left of the others.
+    """
+    summary = matrix.summary()
     shown = {
         "accuracy at the end": "accuracy_gem",
         "forgetting": "forgetting",
         "accuracy over time": "accuracy_openloris",
     }
     found = [f"{words} {value:.4f}" for words, key in shown.items() if (value := summary[key]) is not None]
+    last = {name: value for name, value in zip(matrix.names, matrix.values[-1], strict=True) if not math.isnan(value)}
+    if not found and last:
+        each = ", ".join(f"{printable(name)} {value:.4f}" for name, value in last.items())
+        return f"accuracy at the end on what is there to be tested on: {each}"
     return ", ".join(found) or "nothing was tested"
 
 
