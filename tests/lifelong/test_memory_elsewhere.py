@@ -6,25 +6,11 @@ from pathlib import Path
 
 import pytest
 from stream_trees import COLOURS, MEMORY, domains, fill, settings_for
+from test_history import Told, ignored
 
 from standout import checkpoint
 from standout.lifelong import learn
 from standout.lifelong.learner import learn_more, stored_tables
-from standout.train.show import Silent
-
-
-class Told(Silent):
-    """Keeps the lines that a run shows."""
-
-    def __init__(self):
-        self.lines = []
-
-    def line(self, text):
-        self.lines.append(text)
-
-
-def ignored(_):
-    """Let a warning go."""
 
 
 @pytest.fixture(scope="module")
